@@ -49,7 +49,7 @@ def vinyals_parts(alphabets: Sequence[str], characters: Sequence[int]) -> dict[s
     """
     missing = (VALIDATION_ALPHABETS | TEST_ALPHABETS | {DIVIDED_ALPHABET}) - set(alphabets)
     if missing:
-        raise ValueError(f"alphabets must hold every alphabet that the split names. Received: missing={sorted(missing)}")
+        raise ValueError(f"alphabets must include all that the split names. Received: missing={sorted(missing)}")
     part = np.array(
         [
             "validation"
