@@ -1,11 +1,17 @@
 """Data sets: Omniglot, generated glyphs, and your own images, as labelled classes split by class."""
 
 from tfmeta.datasets.classes import ImageClasses, Splits
+from tfmeta.datasets.glyphs import load_glyphs
+from tfmeta.datasets.images import from_arrays, from_directory, split_classes
 from tfmeta.datasets.omniglot import OmniglotUnavailableError, load_omniglot
 
 __all__ = [
     "ImageClasses",
     "OmniglotUnavailableError",
     "Splits",
+    "from_arrays",
+    "from_directory",
+    "load_glyphs",
     "load_omniglot",
+    "split_classes",
 ]
