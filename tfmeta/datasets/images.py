@@ -108,7 +108,9 @@ def from_directory(
     root = Path(path).expanduser()
     size = _checked_size(image_size)
     if not root.is_dir():
-        raise FileNotFoundError(f"path must be a folder with a folder of images per class. Received: path={str(path)!r}")
+        raise FileNotFoundError(
+            f"path must be a folder with a folder of images per class. Received: path={str(path)!r}"
+        )
     files = _files_by_class(root)
     for class_name, members in files.items():
         if len(members) < 2:

@@ -23,9 +23,7 @@ CACHE_BYTES = 28 * 2**20
 ARRAYS = {"images", "alphabet", "character", "background", "count"}
 
 
-def load_omniglot(
-    split: str = "vinyals", data_dir: str | os.PathLike | None = None, rotations: bool = True
-) -> Splits:
+def load_omniglot(split: str = "vinyals", data_dir: str | os.PathLike | None = None, rotations: bool = True) -> Splits:
     """Load Omniglot: from the cache, else packed from a prepared tensorflow-datasets folder, else downloaded.
 
     Images are uint8 `[n, 28, 28, 1]`, ink bright on a dark background, 20 drawings of every character.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 import threading
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 import numpy as np
 
-from tfmeta.datasets.cache import check_writable
+from tfmeta.datasets.cache import check_writable, disk_full
 
 # The first archive that tensorflow-datasets fetches; it redirects to the host that serves the files, so asking for
 # it shows that both can be reached.
@@ -70,8 +70,7 @@ def reachable(url: str = PROBE_URL, seconds: float = PROBE_SECONDS) -> bool:
     Returns:
         Whether the host answered that the file is there.
     """
-    answered = threading.Event()
-    failed = threading.Event()
+    answered, done = threading.Event(), threading.Event()
 
     def ask():
         try:
@@ -79,14 +78,14 @@ def reachable(url: str = PROBE_URL, seconds: float = PROBE_SECONDS) -> bool:
             with urllib.request.urlopen(request, timeout=seconds) as response:
                 if response.status < 400:
                     answered.set()
-        except (OSError, ValueError):  # URLError, time-outs and TLS errors are OSErrors
+        except (OSError, ValueError):  # wrong names, refusals, time-outs and TLS errors are OSErrors
             pass
         finally:
-            failed.set()
+            done.set()
 
     # A look-up of a name can hang for minutes and cannot be interrupted; a daemon thread can be left behind.
     threading.Thread(target=ask, daemon=True, name="tfmeta-probe").start()
-    failed.wait(seconds)
+    done.wait(seconds)
     return answered.is_set()
 
 
@@ -130,11 +129,10 @@ def _prepare(temporary: Path) -> None:
         # The class itself: looking it up by name can ask a storage server as well.
         builder = tfds.image_classification.Omniglot(data_dir=str(temporary))
         builder.download_and_prepare(download_dir=str(temporary / "downloads"))
-    except (KeyboardInterrupt, SystemExit):
-        raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
-            raise
+        # TensorFlow reports a full disk with an exception of its own, so the disk itself is asked as well.
+        if getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(temporary).free < 2**20:
+            raise disk_full(temporary.parent, DOWNLOAD_BYTES) from error
         reason = f"the download broke off ({type(error).__name__}: {error})"
         raise OmniglotUnavailableError(_advice(reason, temporary.parent)) from error
 

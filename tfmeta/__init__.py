@@ -1,0 +1,40 @@
+"""tfmeta: learn, use and see meta-learning in TensorFlow.
+
+Whoever reads this file sees the field on one page; each name's docstring says what it takes and where it comes from.
+"""
+
+from tfmeta import datasets, functional, networks
+from tfmeta.adaptation import AdaptationCurve, adaptation_curve
+from tfmeta.algorithms.maml import MAML
+from tfmeta.algorithms.prototypical import (
+    PrototypicalNetwork,
+    compute_prototypes,
+    prototypical_logits,
+    squared_euclidean,
+)
+from tfmeta.episodes import Episode, episode_dataset, sample_episode
+from tfmeta.evaluation import Score, evaluate
+from tfmeta.plotting import plot_adaptation_curve, plot_embeddings, plot_episode
+from tfmeta.version import __version__
+
+__all__ = [
+    "MAML",
+    "AdaptationCurve",
+    "Episode",
+    "PrototypicalNetwork",
+    "Score",
+    "__version__",
+    "adaptation_curve",
+    "compute_prototypes",
+    "datasets",
+    "episode_dataset",
+    "evaluate",
+    "functional",
+    "networks",
+    "plot_adaptation_curve",
+    "plot_embeddings",
+    "plot_episode",
+    "prototypical_logits",
+    "sample_episode",
+    "squared_euclidean",
+]

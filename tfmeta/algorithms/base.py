@@ -1,0 +1,159 @@
+"""What every learner's Keras shell shares: checked input, tasks in parallel, a compile without a loss."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfmeta import functional, threads
+from tfmeta.episodes import Episode
+
+
+def map_tasks(function: Callable[[Episode], Any], episodes: Episode, signature: Any) -> Any:
+    """Apply a function to every task of a meta-batch, tasks side by side on the CPU's cores.
+
+    Args:
+        function: takes one `Episode` without a meta-batch axis.
+        episodes: an `Episode` with a leading axis `[meta_batch_size]`.
+        signature: `tf.TensorSpec`s of one result, nested as the function returns them.
+
+    Returns:
+        The results, each with a leading axis `[meta_batch_size]`.
+
+    References:
+        Finn et al. (2017), algorithm 2, line 4: "for all tasks". https://arxiv.org/abs/1703.03400
+    """
+    return tf.map_fn(function, episodes, parallel_iterations=threads.parallel_tasks(), fn_output_signature=signature)
+
+
+def like(tensors: functional.Tensors) -> list[tf.TensorSpec]:
+    """Specs of tensors of these shapes and types, for `map_tasks`."""
+    return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
+
+
+SCALAR = tf.TensorSpec([], tf.float32)
+
+
+class EpisodicModel(keras.Model, abc.ABC):
+    """A Keras model that is trained on meta-batches of episodes. Abstract; the learners are final.
+
+    A learner says how one task is classified (`query_outputs`) and how a meta-batch trains it (`train_step`).
+    Everything else, the progress bar, callbacks, logs, checkpoints and saving, is Keras's own.
+
+    References:
+        Vinyals et al. (2016), section 3: training conditions are made to match test conditions.
+        https://arxiv.org/abs/1606.04080
+    """
+
+    def __init__(self, network: keras.Model, name: str | None = None):
+        threads.prefer_tasks()
+        super().__init__(name=name)
+        self._trackers = {}
+        self._network_of_tasks = network
+        self.built = True
+
+    # -- what a learner must say ---------------------------------------------------------------------------------
+    @abc.abstractmethod
+    def query_outputs(self, episode: Episode, *, transductive: bool = True) -> tf.Tensor:
+        """Outputs on the query set `[n_way * n_query, n_outputs]` of one task, after adapting to its support set."""
+
+    @abc.abstractmethod
+    def batch_norm_mode(self, *, transductive: bool = True) -> str:
+        """In words: which statistics batch norm uses when queries are judged."""
+
+    @abc.abstractmethod
+    def adapt(self, support_x, support_y) -> keras.Model:
+        """An ordinary Keras model for the task that the support set describes."""
+
+    def evaluation_settings(self) -> dict[str, Any]:
+        """Settings at test time that a reader of a score must know."""
+        return {}
+
+    def check_episode(self, episode: Episode) -> None:
+        """Refuse a meta-batch that does not fit the learner, before any work starts."""
+        wanted, received = self._network_of_tasks.input_shape[1:], tuple(episode.support_x.shape[2:])
+        if len(wanted) != len(received) or any(w not in (None, r) for w, r in zip(wanted, received, strict=True)):
+            raise ValueError(f"the learner takes inputs of shape {wanted}. Received: support_x with {received}")
+
+    # -- what they share ---------------------------------------------------------------------------------------------
+    def compile(self, optimizer="adam", *, jit_compile=False, run_eagerly=False, steps_per_execution=1):
+        """Set the outer loop's optimizer. The loss belongs to the learner; see its constructor.
+
+        Args:
+            optimizer: a Keras optimizer or its name. It *is* the outer loop; its rate may follow a schedule.
+            jit_compile: compile with XLA. Off unless asked for: XLA is slower here on CPUs, and computes the second
+                derivative of max-pooling wrongly.
+            run_eagerly: run step by step in Python, to debug.
+            steps_per_execution: meta-batches per call into the graph.
+
+        References:
+            Finn et al. (2017), algorithm 2, line 10. https://arxiv.org/abs/1703.03400
+        """
+        super().compile(
+            optimizer=optimizer,
+            jit_compile=jit_compile,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+        )
+        self._episodic_compile = {
+            "jit_compile": jit_compile, "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution
+        }  # fmt: skip
+
+    def get_compile_config(self):
+        """What `compile` was given, so that a loaded learner goes on training with its optimizer's state."""
+        if not self.compiled:
+            return None
+        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer), **dict(self._episodic_compile)}
+
+    def compile_from_config(self, config):
+        """Compile a loaded learner as it was compiled when saved."""
+        config = dict(config)
+        optimizer = keras.saving.deserialize_keras_object(config.pop("optimizer"))
+        self.compile(optimizer=optimizer, **config)
+        optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, *args, **kwargs):
+        """Keras's `fit` on a dataset of meta-batches (`episode_dataset`), checked before the first step."""
+        self._check_dataset(x, "x")
+        if kwargs.get("validation_data") is not None:
+            self._check_dataset(kwargs["validation_data"], "validation_data")
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """Keras's `evaluate` on a finite dataset of meta-batches. `tfmeta.evaluate` adds the confidence interval."""
+        self._check_dataset(x, "x")
+        return super().evaluate(x, *args, **kwargs)
+
+    def _check_dataset(self, dataset, name: str) -> None:
+        spec = getattr(dataset, "element_spec", None)
+        if not isinstance(dataset, tf.data.Dataset | tf.distribute.DistributedDataset) or not isinstance(spec, Episode):
+            raise TypeError(
+                f"{name} must be a tf.data.Dataset of Episode, such as episode_dataset(...). "
+                f"Received: {name} of type {type(dataset).__name__}, elements {spec}"
+            )
+        if isinstance(dataset, tf.data.Dataset):
+            for episode in dataset.take(1):
+                self.check_episode(episode)
+
+    def _report(self, results: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Running means over the epoch, of scalars or of one value a task, for the progress bar."""
+        for name, value in results.items():
+            self._trackers[name].update_state(value)
+        return {name: self._trackers[name].result() for name in results}
+
+    def _track(self, *names: str) -> None:
+        for name in names:
+            self._trackers[name] = keras.metrics.Mean(name=name)
+
+    @property
+    def metrics(self):
+        """The running means, reset by Keras at the start of every epoch."""
+        return list(self._trackers.values())
+
+    def call(self, x, training=False):
+        """The network's own output before any adaptation."""
+        return self._network_of_tasks(x, training=training)

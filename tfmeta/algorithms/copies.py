@@ -1,0 +1,67 @@
+"""Independent copies of Keras models, for learners that hand out an adapted model."""
+
+from __future__ import annotations
+
+import keras
+
+from tfmeta import functional
+
+
+def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """The model's batch-normalisation layers, nested ones included."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def copy_model(model: keras.Model, trainable_values: functional.Tensors) -> keras.Model:
+    """An independent Keras model of the same architecture with these trainable weights.
+
+    Args:
+        model: any built Keras model; a subclassed one must have `get_config`.
+        trainable_values: tensors in the order of `model.trainable_variables`.
+
+    Returns:
+        The copy. Other variables (batch norm's moving averages) have the model's values.
+
+    Raises:
+        ValueError: if the model cannot be rebuilt from its configuration.
+
+    References:
+        Keras, `keras.models.clone_model`. https://keras.io/api/models/model/
+    """
+    if isinstance(model, keras.Sequential) or getattr(model, "inputs", None):
+        copy = keras.models.clone_model(model)
+    else:
+        copy = type(model).from_config(model.get_config())
+        copy.build(model.input_shape)
+    if [variable.shape for variable in copy.variables] != [variable.shape for variable in model.variables]:
+        raise ValueError(
+            "the network cannot be rebuilt from its configuration: the copy has other variables. Make it a functional "
+            f"Keras model or give it a full get_config(). Received: {model.name!r} of type {type(model).__name__}"
+        )
+    for new, old in zip(copy.non_trainable_variables, model.non_trainable_variables, strict=True):
+        new.assign(old)
+    for new, value in zip(copy.trainable_variables, trainable_values, strict=True):
+        new.assign(value)
+    return copy
+
+
+def set_batch_norm_statistics(model: keras.Model, x) -> None:
+    """Replace batch norm's moving averages by the statistics of one batch.
+
+    Args:
+        model: the model; its batch-norm layers are changed.
+        x: inputs `[batch, ...]`.
+
+    References:
+        Ioffe, Szegedy (2015), "Batch Normalization", section 3.1. https://arxiv.org/abs/1502.03167
+    """
+    layers = batch_norm_layers(model)
+    momenta = [layer.momentum for layer in layers]
+    try:
+        for layer in layers:
+            layer.momentum = 0.0  # then one pass in training mode stores exactly this batch's mean and variance
+        with functional.without_dropout(model):
+            model(x, training=True)
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum

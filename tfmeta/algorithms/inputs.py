@@ -1,0 +1,82 @@
+"""What a learner is given, checked before any work starts."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmeta.episodes import Episode
+
+
+def is_classification(episode: Episode) -> bool:
+    """Whether labels are class indices (integers) rather than targets to regress on."""
+    return episode.support_y.dtype.is_integer
+
+
+def check_network(network: keras.Model, role: str) -> None:
+    """Refuse what is no built Keras model with something to train.
+
+    Raises:
+        TypeError: if it is no Keras model.
+        ValueError: if it has not been built, or has no trainable variables.
+    """
+    if not isinstance(network, keras.Model):
+        raise TypeError(f"{role} must be a keras.Model. Received: {role} of type {type(network).__name__}")
+    if not network.built or not network.variables:
+        raise ValueError(
+            f"{role} must be built: give it an Input layer or call {role}.build(input_shape) first. "
+            f"Received: {role}={network.name!r}, which has no variables yet"
+        )
+    if not network.trainable_variables:
+        raise ValueError(f"{role} must have trainable variables. Received: {role}={network.name!r} with none")
+
+
+def check_steps(**steps: int) -> None:
+    """Refuse numbers of inner steps that are no whole number of at least 0.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    for name, value in steps.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise ValueError(f"{name} must be a whole number of at least 0. Received: {name}={value!r}")
+
+
+def check_support(support_x, support_y) -> tuple[tf.Tensor, tf.Tensor]:
+    """Turn a support set into tensors, refusing what cannot be one.
+
+    Args:
+        support_x: `[n, ...]` numbers.
+        support_y: `[n, ...]` integer labels or float targets.
+
+    Returns:
+        float `support_x` and int32 or float `support_y`.
+
+    Raises:
+        ValueError: if lengths differ, there is no example, values are not finite, or labels leave out a class.
+    """
+    support_x, support_y = np.asarray(support_x), np.asarray(support_y)
+    if support_x.ndim < 1 or support_y.ndim < 1 or len(support_x) != len(support_y) or len(support_x) == 0:
+        raise ValueError(
+            "support_x and support_y must have the same number of examples, at least one. "
+            f"Received: support_x with shape={support_x.shape}, support_y with shape={support_y.shape}"
+        )
+    if support_x.dtype == np.uint8:
+        raise ValueError(
+            "support_x must be scaled as in training, floats in [0, 1]. Received: support_x with dtype=uint8"
+        )
+    if not np.all(np.isfinite(support_x)):
+        raise ValueError(
+            "support_x must be finite. "
+            f"Received: support_x with {np.sum(~np.isfinite(support_x))} NaN or infinite values"
+        )
+    if np.issubdtype(support_y.dtype, np.integer):
+        present = np.unique(support_y)
+        if support_y.ndim != 1 or not np.array_equal(present, np.arange(len(present))):
+            raise ValueError(
+                "labels must run from 0 to n_way - 1 with every class present. "
+                f"Received: support_y={support_y.tolist()}"
+            )
+        support_y = support_y.astype(np.int32)
+    return tf.convert_to_tensor(support_x.astype(np.float32)), tf.convert_to_tensor(support_y)

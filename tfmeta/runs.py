@@ -1,0 +1,243 @@
+"""Training runs in folders of their own: settings, logs, checkpoints, final model and score.
+
+    runs/<name>/settings.json    what was asked for
+                log.csv          loss and accuracy per epoch
+                tensorboard/     the same for TensorBoard
+                checkpoints/     the last two epochs (tfmeta.checkpoints)
+                model.keras      the final learner, for keras.models.load_model
+                score.json       accuracy on test classes with its interval
+
+A run that was stopped goes on from its last checkpoint and ends as if it had never stopped: initial weights come from
+the seed, each epoch's episodes from their number, and the optimizer's state from the checkpoint.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import keras
+
+from tfmeta import datasets, files, networks
+from tfmeta.algorithms import base
+from tfmeta.algorithms.maml import MAML
+from tfmeta.algorithms.prototypical import PrototypicalNetwork
+from tfmeta.checkpoints import Checkpoints, restore
+from tfmeta.datasets import ImageClasses, Splits
+from tfmeta.episodes import episode_dataset
+from tfmeta.evaluation import Score, evaluate
+from tfmeta.settings import TrainSettings
+
+# Validation episodes are few and the same after every epoch, so that epochs can be compared.
+_VALIDATION = {"meta_batch_size": 20, "seed": 20_000}
+_VALIDATION_BATCHES = 5
+_TEST_SEED = 30_000
+
+
+def load_data(name: str, data_dir: str | os.PathLike | None = None) -> Splits:
+    """The data set that a run names.
+
+    Args:
+        name: `"omniglot"` (Vinyals split), `"omniglot-lake"`, `"glyphs"`, or a folder with a folder of images per
+            class.
+        data_dir: where Omniglot is kept; see `load_omniglot`.
+
+    Returns:
+        `Splits`; a folder's classes are divided 60:20:20 with seed 0, its images resized to 28x28.
+
+    Raises:
+        ValueError: if it is none of these, or the folder cannot be used.
+        OmniglotUnavailableError: if Omniglot is neither at hand nor to be had.
+
+    References:
+        Vinyals et al. (2016), section 4.1.1. https://arxiv.org/abs/1606.04080
+    """
+    if name == "omniglot":
+        return datasets.load_omniglot(data_dir=data_dir)
+    if name == "omniglot-lake":
+        return datasets.load_omniglot("lake", data_dir=data_dir)
+    if name == "glyphs":
+        return datasets.load_glyphs(0)
+    if Path(name).is_dir():
+        return datasets.split_classes(datasets.from_directory(name, image_size=(28, 28)))
+    raise ValueError(
+        f"dataset must be omniglot, omniglot-lake, glyphs or an existing folder of images. Received: dataset={name!r}"
+    )
+
+
+def build_learner(settings: TrainSettings, input_shape: tuple[int, int, int]) -> base.EpisodicModel:
+    """The compiled learner that settings describe; initial weights come from Keras's seed.
+
+    Args:
+        settings: what to build.
+        input_shape: `(height, width, channels)` of an image.
+
+    Returns:
+        A compiled learner.
+
+    References:
+        Finn et al. (2017), appendix A.1 https://arxiv.org/abs/1703.03400
+    """
+    network = {"filters": settings.filters, "downsample": settings.downsample, "input_shape": input_shape}
+    if settings.method == "prototypical":
+        learner = PrototypicalNetwork(networks.conv4(**network))
+    else:
+        learner = MAML(
+            networks.conv4(settings.n_way, **network),
+            inner_lr=settings.inner_lr,
+            inner_steps=settings.inner_steps,
+            eval_inner_steps=settings.eval_inner_steps,
+            first_order=settings.method == "fomaml",
+        )
+    rate = settings.learning_rate
+    if settings.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, settings.steps)
+    learner.compile(optimizer=keras.optimizers.Adam(rate))
+    return learner
+
+
+def training_episodes(settings: TrainSettings, train: ImageClasses, start: int = 0):
+    """The run's stream of training meta-batches, from outer step `start` on."""
+    return episode_dataset(
+        train, n_way=settings.train_way or settings.n_way, k_shot=settings.k_shot, n_query=settings.n_query,
+        meta_batch_size=settings.meta_batch_size, seed=settings.seed, start=start,
+    )  # fmt: skip
+
+
+def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool = False, verbose: int | str = "auto"):
+    """Train a learner in a run folder.
+
+    Args:
+        settings: what to train.
+        folder: the run folder; must not exist, unless resumed.
+        data: the data, `load_data(settings.dataset)`.
+        resume: go on with the run in `folder`.
+        verbose: Keras's progress bar.
+
+    Returns:
+        The trained learner and its `Score` on the test classes.
+
+    Raises:
+        FileExistsError: if the folder exists and the run is not resumed.
+        FileNotFoundError: if there is no run to resume.
+        ValueError: if the data has too few classes or images, or the settings differ from those of the resumed run.
+        DamagedCheckpointError: if the checkpoint cannot be used.
+
+    References:
+        Finn et al. (2017), algorithm 2. https://arxiv.org/abs/1703.03400
+    """
+    folder = Path(folder)
+    if resume and settings != read_settings(folder):
+        raise ValueError(f"a run is resumed with its own settings, {folder / 'settings.json'}. Received: others")
+    if not resume and folder.exists():
+        raise FileExistsError(
+            f"run folder {folder} exists and is not overwritten. Choose another, or go on with it: "
+            f"tfmeta train --resume {folder}"
+        )
+    # The seed of initial weights is a program's affair, and a run is a program; the library itself seeds nothing.
+    keras.utils.set_random_seed(settings.seed)
+    learner = build_learner(settings, data.train.image_shape)
+    training_episodes(settings, data.train)  # its checks come before anything is written
+    episodes = {"n_way": settings.n_way, "k_shot": settings.k_shot}
+    validation = None
+    if data.validation is not None:
+        validation = episode_dataset(data.validation, **episodes, n_query=5, **_VALIDATION).take(_VALIDATION_BATCHES)
+    scoring = dict(episodes, n_query=_test_queries(data.test, settings.k_shot))
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        files.write_json(folder / "settings.json", settings.to_dict())
+    done = restore(learner, folder / "checkpoints")
+    _forget_rows_from(folder / "log.csv", done)
+    if done < settings.epochs:
+        learner.fit(
+            training_episodes(settings, data.train, start=done * settings.steps_per_epoch),
+            steps_per_epoch=settings.steps_per_epoch,
+            initial_epoch=done,
+            epochs=settings.epochs,
+            validation_data=validation,
+            verbose=verbose,
+            callbacks=[
+                keras.callbacks.CSVLogger(folder / "log.csv", append=True),
+                keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+                Checkpoints(folder / "checkpoints"),
+            ],
+        )
+    with files.whole(folder / "model.keras") as beside:
+        learner.save(beside)
+    score = evaluate(learner, data.test, **scoring, episodes=settings.test_episodes, seed=_TEST_SEED)
+    files.write_json(folder / "score.json", score.to_dict())
+    return learner, score
+
+
+def _test_queries(test: ImageClasses, k_shot: int) -> int:
+    """The papers' 15 queries a class, or as many as the smallest class leaves."""
+    return max(1, min(15, int(test.counts.min()) - k_shot))
+
+
+def read_settings(folder: Path) -> TrainSettings:
+    """Settings of an existing run.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+        ValueError: if its settings cannot be read.
+    """
+    path = Path(folder) / "settings.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"a run folder has a settings.json. Received: {folder}, which has none")
+    try:
+        return TrainSettings.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        raise ValueError(f"settings must be JSON as tfmeta wrote it ({error}). Received: {path}") from error
+
+
+def load_run(folder: Path) -> tuple[TrainSettings, base.EpisodicModel]:
+    """Settings and trained learner of a finished run.
+
+    Args:
+        folder: the run folder.
+
+    Returns:
+        `TrainSettings` and the learner.
+
+    Raises:
+        FileNotFoundError: if there is no run, or it has not ended.
+        ValueError: if its model cannot be read.
+
+    References:
+        Keras, `keras.models.load_model`, in safe mode: nothing is unpickled.
+        https://keras.io/api/models/model_saving_apis/model_saving_and_loading/
+    """
+    settings = read_settings(folder)
+    path = Path(folder) / "model.keras"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"a finished run has a model.keras. Received: {folder}, which has none; finish it with "
+            f"tfmeta train --resume {folder}"
+        )
+    try:
+        return settings, keras.models.load_model(path, safe_mode=True)
+    except Exception as error:  # a damaged archive fails in zipfile, h5py or json, each in its own way
+        raise ValueError(f"the model must be as tfmeta wrote it ({error}). Received: {path}") from error
+
+
+def load_score(folder: Path) -> Score:
+    """The test score of a finished run."""
+    return Score(**json.loads((Path(folder) / "score.json").read_text(encoding="utf-8")))
+
+
+def _forget_rows_from(path: Path, epoch: int) -> None:
+    """Drop rows of epochs that are about to be run again: a kill can fall between log and checkpoint."""
+    if not path.is_file():
+        return
+    with open(path, newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    column = header.index("epoch") if "epoch" in header else None
+    kept = [row for row in rows if column is not None and len(row) == len(header) and int(row[column]) < epoch]
+    if not kept:
+        path.unlink()
+        return
+    with files.whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *kept])

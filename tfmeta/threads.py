@@ -1,0 +1,58 @@
+"""Thread settings: tasks side by side, not threads inside an operation.
+
+The operations of a few-shot task are small: a convolution over five images is done before several threads have agreed
+on how to share it. tfmeta therefore runs the tasks of a meta-batch in parallel and gives each operation one thread,
+which more than halves the time of a MAML step on a CPU (`benchmarks/README.md` has the figures).
+
+TensorFlow takes its thread settings once per process, before its first operation. So that nobody else's program is
+changed behind its back, tfmeta
+
+- changes nothing when it is imported; the setting is made by the first call that starts work on episodes
+  (`episode_dataset`, `sample_episode`, `networks.*`, a learner's constructor),
+- leaves a setting of your own alone (`tf.config.threading` or `TF_NUM_INTRAOP_THREADS`), and cannot and does not change
+  a TensorFlow that has already run an operation,
+- can be told not to: set the environment variable `TFMETA_THREADS=tensorflow`.
+
+The price: other TensorFlow code that runs later in the *same process* on large batches also gets one thread per
+operation. Where that matters, run it in its own process or turn the setting off.
+"""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+SWITCH = "TFMETA_THREADS"
+
+
+def prefer_tasks() -> str:
+    """Give each operation one thread, if TensorFlow has not started and nobody else has chosen.
+
+    Returns:
+        What is in force, as one line for `tfmeta doctor` and for logs.
+
+    Raises:
+        ValueError: if the environment variable `TFMETA_THREADS` is neither `tasks` nor `tensorflow`.
+    """
+    wish = os.environ.get(SWITCH, "tasks")
+    if wish not in ("tasks", "tensorflow"):
+        raise ValueError(f"{SWITCH} must be 'tasks' or 'tensorflow'. Received: {SWITCH}={wish!r}")
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    if wish == "tensorflow":
+        return f"TensorFlow's own setting ({SWITCH}=tensorflow)"
+    if threads == 1:
+        return "one thread per operation, tasks in parallel"
+    if threads != 0 or os.environ.get("TF_NUM_INTRAOP_THREADS"):
+        return f"your own setting, {threads or os.environ['TF_NUM_INTRAOP_THREADS']} threads per operation"
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+    except RuntimeError:
+        return "TensorFlow's own setting (it ran an operation before tfmeta's first call)"
+    return "one thread per operation, tasks in parallel"
+
+
+def parallel_tasks() -> int:
+    """Number of tasks that run side by side: TensorFlow's inter-op threads, else the CPUs this process may use."""
+    chosen = tf.config.threading.get_inter_op_parallelism_threads()
+    return chosen or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else chosen or os.cpu_count() or 1
