@@ -149,14 +149,15 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         The arrays by name.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError, NotADirectoryError: if there is no such file.
         DamagedCacheError: if it cannot be read or its content does not have the stored hash.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because np.load leaves a file open that is no zip archive.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         stored = str(arrays.pop(HASH_KEY))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, EOFError, AttributeError, TypeError,
             NotImplementedError, RuntimeError, SyntaxError, MemoryError, OverflowError) as error:  # fmt: skip

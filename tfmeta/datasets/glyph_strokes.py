@@ -13,7 +13,7 @@ import numpy as np
 
 N_CONTROL = 9
 MAX_STROKES = 5
-N_SAMPLES = 144
+N_SAMPLES = 96
 KINDS = ("line", "arc", "loop", "hook", "wave", "corner", "zigzag", "dot")
 
 
@@ -142,7 +142,7 @@ def draw(alphabet: Alphabet, rng: np.random.Generator | None = None, n_drawers: 
     """
     curves, plain = _trace(alphabet, rng, n_drawers), _trace(alphabet)
     # Centred by the character's own box, not by each drawing's: otherwise the variation would be normalised away.
-    low, high = np.nanmin(plain, axis=(1, 2, 3)), np.nanmax(plain, axis=(1, 2, 3))
+    low, high = np.fmin.reduce(plain, axis=(1, 2, 3)), np.fmax.reduce(plain, axis=(1, 2, 3))
     half = np.maximum((high - low).max(1) / 2, 0.12)
     curves = (curves - ((low + high) / 2)[:, None, None, None]) / half[:, None, None, None, None]
     if rng is None:

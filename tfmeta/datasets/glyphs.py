@@ -102,12 +102,12 @@ def _draw_alphabet(rng: np.random.Generator, n_drawers: int) -> np.ndarray:
 def _keep_inside(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Shrink drawings that are too large and put them somewhere on the page, as people do."""
     margin = 1.0
-    low, high = np.nanmin(points, axis=(2, 3), keepdims=True), np.nanmax(points, axis=(2, 3), keepdims=True)
-    room = IMAGE_SIZE - 2 * margin
-    points = (points - (low + high) / 2) * np.minimum(1, room / np.maximum((high - low).max(-1, keepdims=True), 1e-9))
-    half = (np.nanmax(points, axis=(2, 3), keepdims=True) - np.nanmin(points, axis=(2, 3), keepdims=True)) / 2
-    freedom = np.maximum(room / 2 - half, 0)
-    return points + IMAGE_SIZE / 2 + np.clip(rng.normal(0, 1.6, half.shape), -freedom, freedom)
+    low, high = (extreme.reduce(points, axis=(2, 3), keepdims=True) for extreme in (np.fmin, np.fmax))
+    room, size = IMAGE_SIZE - 2 * margin, high - low
+    shrink = np.minimum(1, room / np.maximum(size.max(-1, keepdims=True), 1e-9))
+    freedom = (room - shrink * size) / 2
+    place = IMAGE_SIZE / 2 + np.clip(rng.normal(0, 1.6, size.shape), -freedom, freedom)
+    return (points - (low + high) / 2) * shrink + place
 
 
 def _most_different(alphabet: Alphabet, n: int) -> Alphabet:
@@ -116,7 +116,7 @@ def _most_different(alphabet: Alphabet, n: int) -> Alphabet:
     plain = render(points.reshape(len(points), -1, 2), np.full(len(points), 2 * PEN_RADIUS[1]))
     blurred = plain.reshape(len(points), IMAGE_SIZE // 2, 2, IMAGE_SIZE // 2, 2).astype(np.float64).mean((2, 4))
     flat = blurred.reshape(len(points), -1)
-    narrow = np.nanmin(np.nanmax(points, axis=(1, 2)) - np.nanmin(points, axis=(1, 2)), axis=1) < 0.3 * HALF_SIZE
+    narrow = (np.nanmax(points, axis=(1, 2)) - np.nanmin(points, axis=(1, 2))).min(1) < 0.3 * HALF_SIZE
     flat /= np.linalg.norm(flat, axis=1, keepdims=True)
     difference = 1 - np.einsum("ip,jp->ij", flat, flat)
     taken = [0]
@@ -145,11 +145,12 @@ def render(points: np.ndarray, radius: np.ndarray) -> np.ndarray:
     canvas = np.zeros(n * wide * wide, bool)
     image, point = np.nonzero(~np.isnan(points[..., 0]))
     cells = np.clip((points[image, point] * FINER).astype(np.int32), 0, fine - 1) + reach
-    index = np.unique(image.astype(np.int64) * wide * wide + cells[:, 1] * wide + cells[:, 0])
+    canvas[image * (wide * wide) + cells[:, 1] * wide + cells[:, 0]] = True
+    index = np.flatnonzero(canvas)  # each cell once, however many points fell into it
     pen = radius[index // (wide * wide)]
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
             canvas[index[dx * dx + dy * dy <= pen * pen] + dy * wide + dx] = True
     inner = canvas.reshape(n, wide, wide)[:, reach : reach + fine, reach : reach + fine]
-    covered = inner.reshape(n, IMAGE_SIZE, FINER, IMAGE_SIZE, FINER).sum((2, 4))
+    covered = inner.reshape(n, IMAGE_SIZE, FINER, IMAGE_SIZE, FINER).sum(2, dtype=np.uint8).sum(3, dtype=np.uint8)
     return np.rint(covered * (255 / FINER**2)).astype(np.uint8)

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def reachable(url: str = PROBE_URL, seconds: float = PROBE_SECONDS) -> bool:
             with urllib.request.urlopen(request, timeout=seconds) as response:
                 if response.status < 400:
                     answered.set()
-        except (OSError, ValueError):  # wrong names, refusals, time-outs and TLS errors are OSErrors
-            pass
+        except Exception:  # refusals, time-outs, TLS errors, broken answers: all mean that there is no download now
+            return
         finally:
             done.set()
 
@@ -118,7 +119,7 @@ def download(data_dir: Path) -> Path:
         if not final.exists():
             os.replace(temporary / RELATIVE_DIR, final)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
     return final
 
 
@@ -137,12 +138,21 @@ def _prepare(temporary: Path) -> None:
         raise OmniglotUnavailableError(_advice(reason, temporary.parent)) from error
 
 
+def _remove(folder: Path) -> None:
+    # Threads of a failed download may write on for a moment, so one pass can miss a file that appears behind it.
+    for _ in range(50):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.1)
+
+
 def _remove_abandoned(data_dir: Path) -> None:
     """Remove what a killed download of an earlier process left."""
     for folder in data_dir.glob(".omniglot.tmp-*"):
         process = folder.name.removeprefix(".omniglot.tmp-").split("-")[0]
         if process.isdigit() and not _alive(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 def _alive(process: int) -> bool:
