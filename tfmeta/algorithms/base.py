@@ -121,7 +121,8 @@ class EpisodicModel(keras.Model, abc.ABC):
         self._check_dataset(x, "x")
         if kwargs.get("validation_data") is not None:
             self._check_dataset(kwargs["validation_data"], "validation_data")
-        return super().fit(x, *args, **kwargs)
+        # Episodes come shuffled; Keras warns where its default is left in place.
+        return super().fit(x, *args, **{"shuffle": False, **kwargs})
 
     def evaluate(self, x=None, *args, **kwargs):
         """Keras's `evaluate` on a finite dataset of meta-batches. `tfmeta.evaluate` adds the confidence interval."""

@@ -1,0 +1,42 @@
+# Everything is set up by the first target that needs it, in .venv, and reused afterwards.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# Written last: an install that was interrupted leaves no stamp and is done again. Its name holds what was installed.
+STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.txt | cksum | cut -d' ' -f1)
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: run test lint lab tutorials bench doctor setup clean
+
+run: $(STAMP)          ## train both methods on Omniglot (about 6 minutes on two cores)
+	$(BIN)/tfmeta quickstart
+
+test: lint             ## lint and tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+lab: $(STAMP)          ## the tutorials in JupyterLab
+	$(BIN)/jupyter lab tutorials
+
+doctor: $(STAMP)       ## what tfmeta sees on this machine
+	$(BIN)/tfmeta doctor
+
+setup: $(STAMP)
+
+# Removed first where its Python does not start (moved folder, upgraded system) or pip is missing (interrupted).
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "tfmeta needs Python 3.11 or newer; found $(PYTHON). Say: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); }
+	@echo "Setting up .venv (once; some minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e '.[dev]' || \
+	  { echo "The install failed; run the same command again to go on."; exit 1; }
+	@$(BIN)/python -c 'import tensorflow, keras, tfmeta' 2>/dev/null || \
+	  { echo "A package is damaged; removing .venv. Run the same command again."; rm -rf $(VENV); exit 1; }
+	@rm -f $(VENV)/.installed-* && touch $@
+
+clean:                 ## remove the environment and caches; data/ and runs/ stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache build *.egg-info
