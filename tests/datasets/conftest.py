@@ -56,7 +56,10 @@ def archives() -> dict[str, bytes]:
         files[f"{folder}.zip"] = buffer.getvalue()
     for small in ("images_background_small1", "images_background_small2"):
         buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive, zipfile.ZipFile(io.BytesIO(files["images_background.zip"])) as big:
+        with (
+            zipfile.ZipFile(buffer, "w") as archive,
+            zipfile.ZipFile(io.BytesIO(files["images_background.zip"])) as big,
+        ):
             for name in big.namelist():
                 if "/Armenian/" in name:
                     archive.writestr(name.replace("images_background", small), big.read(name))
@@ -70,7 +73,7 @@ def serve(files: dict[str, bytes]):
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             asked.append(self.path)
             body = files.get(self.path.lstrip("/"))
             self.send_response(404 if body is None else 200)
@@ -141,14 +144,14 @@ def _own_places(monkeypatch, tmp_path):
 REAL = omniglot_source.find_prepared(Path("/nonexistent"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def miniature(miniature_root, monkeypatch):
     """The prepared miniature, found through TFDS_DATA_DIR."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(miniature_root))
     return patch_miniature(monkeypatch)._replace(root=miniature_root)
 
 
-@pytest.fixture()
+@pytest.fixture
 def download_host(monkeypatch):
     """The miniature's archives on loopback, with tensorflow-datasets told to fetch them; `(files, paths asked for)`."""
     patch_miniature(monkeypatch)
@@ -158,7 +161,7 @@ def download_host(monkeypatch):
         yield files, asked
 
 
-@pytest.fixture()
+@pytest.fixture
 def archive_address():
     """Address of the miniature's archives, with nothing patched."""
     with serve(archives()) as (address, _):

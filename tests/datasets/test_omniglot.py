@@ -118,7 +118,7 @@ def test_damaged_cache_is_rebuilt_with_a_warning(miniature, tmp_path, damage):
         from tfmeta.datasets.cache import write_arrays
 
         write_arrays(path, {"images": np.zeros(3)})
-    with pytest.warns(UserWarning, match="cache is damaged and will be rebuilt"):
+    with pytest.warns(UserWarning, match=r"cache is damaged and will be rebuilt"):
         rebuilt = load_omniglot(data_dir=tmp_path)
     np.testing.assert_array_equal(rebuilt.train.images, expected.train.images)
     assert [p.name for p in tmp_path.iterdir()] == [module.CACHE_NAME]
@@ -134,7 +134,7 @@ def test_pickle_in_the_cache_is_not_loaded(miniature, tmp_path):
 
     (tmp_path / "x").mkdir()
     np.savez(tmp_path / module.CACHE_NAME, images=np.array([Trap()], dtype=object), allow_pickle=True)
-    with pytest.warns(UserWarning, match="damaged"):
+    with pytest.warns(UserWarning, match=r"damaged"):
         load_omniglot(data_dir=tmp_path)
 
 
@@ -166,7 +166,7 @@ def test_not_writable_is_said_before_reading(miniature, tmp_path, monkeypatch):
     monkeypatch.setattr(omniglot_source, "read_prepared", lambda *_: pytest.fail("work was started"))
     monkeypatch.setattr(omniglot_source, "find_prepared", lambda *_: None)
     monkeypatch.setattr(omniglot_source, "download", lambda *_: pytest.fail("a download was started"))
-    with pytest.raises(OSError, match="Received: data_dir="):
+    with pytest.raises(OSError, match=r"Received: data_dir="):
         load_omniglot(data_dir=tmp_path / "file")
 
 
@@ -184,7 +184,7 @@ def test_disk_full_while_writing_leaves_nothing(miniature, tmp_path, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="free disk space.*Received: data_dir=") as caught:
+    with pytest.raises(OSError, match=r"free disk space.*Received: data_dir=") as caught:
         load_omniglot(data_dir=tmp_path)
     assert caught.value.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []
@@ -207,7 +207,7 @@ def test_damaged_source_is_named(miniature, miniature_root, tmp_path, monkeypatc
 
 
 def test_unknown_split():
-    with pytest.raises(ValueError, match="split must be 'vinyals' or 'lake'. Received: split='ravi'"):
+    with pytest.raises(ValueError, match=r"split must be 'vinyals' or 'lake'. Received: split='ravi'"):
         load_omniglot("ravi")
 
 

@@ -35,7 +35,7 @@ def test_broken_download_leaves_nothing_and_the_next_try_works(download_host, tm
     files, _ = download_host
     good = files["images_evaluation.zip"]
     files["images_evaluation.zip"] = good[: len(good) // 2]
-    with pytest.raises(OmniglotUnavailableError, match="the download broke off.*Received: data_dir="):
+    with pytest.raises(OmniglotUnavailableError, match=r"the download broke off.*Received: data_dir="):
         load_omniglot(data_dir=tmp_path)
     assert names(tmp_path) == []
     files["images_evaluation.zip"] = good
@@ -73,7 +73,9 @@ def test_incomplete_folder_is_kept_aside(download_host, tmp_path):
     assert names(aside) == ["mine.txt"]
 
 
-@pytest.mark.parametrize("missing", ["dataset_info.json", "features.json", "label.labels.txt", "omniglot-test.tfrecord"])
+@pytest.mark.parametrize(
+    "missing", ["dataset_info.json", "features.json", "label.labels.txt", "omniglot-test.tfrecord"]
+)
 def test_a_folder_with_a_missing_file_is_not_complete(miniature, tmp_path, missing):
     folder = tmp_path / "3.0.0"
     shutil.copytree(miniature.root / omniglot_source.RELATIVE_DIR, folder)
@@ -144,7 +146,7 @@ def test_disk_full_during_the_download(tmp_path, monkeypatch):
 
     monkeypatch.setattr(omniglot_source, "reachable", lambda: True)
     monkeypatch.setattr(tfds.image_classification.Omniglot, "download_and_prepare", full)
-    with pytest.raises(OSError, match="200 MiB of free disk space.*Received: data_dir=") as caught:
+    with pytest.raises(OSError, match=r"200 MiB of free disk space.*Received: data_dir=") as caught:
         load_omniglot(data_dir=tmp_path)
     assert caught.value.errno == errno.ENOSPC
     assert names(tmp_path) == []

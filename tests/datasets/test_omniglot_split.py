@@ -75,5 +75,5 @@ def test_missing_alphabet_is_named(table):
 def test_wrong_counts_are_refused(table):
     with pytest.raises(ValueError, match=r"1028.*Received: \{'train': 1027"):
         vinyals_parts(table[0][1:], table[1][1:])
-    with pytest.raises(ValueError, match="964.*Received"):
+    with pytest.raises(ValueError, match=r"964.*Received"):
         lake_parts(np.ones(1623, bool))

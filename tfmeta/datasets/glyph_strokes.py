@@ -124,8 +124,7 @@ def _stroke(rng: np.random.Generator, kind: str, direction_step: float) -> np.nd
         corners = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, 0)])
         points = np.stack([np.interp(t * (n_corners - 1), np.arange(n_corners), corners[:, i]) for i in (0, 1)], 1)
     turn = direction_step * rng.integers(0, 16) + rng.normal(0, 0.06)
-    points = (points - (points.max(0) + points.min(0)) / 2) @ _rotation(turn)
-    return points
+    return (points - (points.max(0) + points.min(0)) / 2) @ _rotation(turn)
 
 
 def draw(alphabet: Alphabet, rng: np.random.Generator | None = None, n_drawers: int = 1) -> np.ndarray:

@@ -37,6 +37,10 @@ def from_arrays(
     Note:
         Floating-point images are rounded to 256 steps.
     """
+    if not hasattr(images, "shape"):
+        shapes = sorted({np.shape(image) for image in images})
+        if len(shapes) > 1:
+            raise ValueError(f"images must all have the same shape. Received: images of shapes {shapes[:3]}")
     pixels = _as_uint8(np.asarray(images))
     labels = np.asarray(labels)
     if labels.ndim != 1 or len(labels) != len(pixels):
@@ -58,7 +62,7 @@ def from_arrays(
 def _as_uint8(images: np.ndarray) -> np.ndarray:
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise ValueError(
-            "images must be [n, h, w] or [n, h, w, channels] with at least one image (all of the same shape). "
+            "images must be [n, h, w] or [n, h, w, channels] with at least one image. "
             f"Received: images.shape={images.shape}"
         )
     if images.ndim == 3:
@@ -135,7 +139,7 @@ def from_directory(
 def _checked_size(image_size) -> tuple[int, int] | None:
     if image_size is None:
         return None
-    size = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else tuple(image_size)
+    size = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in size):
         raise ValueError(f"image_size must be one or two positive integers. Received: image_size={image_size!r}")
     return int(size[0]), int(size[1])
@@ -224,7 +228,7 @@ def split_classes(
         raise ValueError(f"three parts need at least 3 {unit}. Received: {len(distinct)} {unit}")
     order = np.random.default_rng(seed).permutation(distinct)
     # At least one each; what rounding leaves over goes to train.
-    n_validation, n_test = (max(1, int(round(share * len(order)))) for share in shares[1:])
+    n_validation, n_test = (max(1, round(share * len(order))) for share in shares[1:])
     while n_validation + n_test >= len(order):
         n_validation, n_test = (n_validation - 1, n_test) if n_validation > n_test else (n_validation, n_test - 1)
     chosen = {

@@ -31,7 +31,7 @@ def load_omniglot(split: str = "vinyals", data_dir: str | os.PathLike | None = N
     Args:
         split: `"vinyals"`, 1028 / 172 / 423 characters, the one that published figures mean; or `"lake"`, 964 / 659
             by whole alphabets, without a validation part.
-        data_dir: folder of the cache (25 MB), which is also searched first for `omniglot/3.0.0` and downloaded to.
+        data_dir: folder of the cache (26 MB), which is also searched first for `omniglot/3.0.0` and downloaded to.
             Default: `$TFMETA_DATA_DIR`, else `data/` of a source checkout, else the user's cache folder.
         rotations: add every character turned by 90, 180 and 270 degrees as classes of their own, in every part:
             4112 / 688 / 1692 classes.

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from tfmeta.datasets import ImageClasses, Splits
+
+
+def build(counts=(2, 1, 3), size=(3, 3), **changes):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), *size, 1), dtype=np.uint8)
+    names = tuple(f"A/{c}" for c in range(len(counts)))
+    fields = {"images": images, "labels": labels, "class_names": names, "alphabets": ("A",) * len(counts)} | changes
+    return ImageClasses(**fields)
+
+
+def test_numbers():
+    classes = build()
+    assert classes.n_classes == 3
+    assert classes.counts.tolist() == [2, 1, 3]
+    assert classes.image_shape == (3, 3, 1)
+    assert repr(classes) == "ImageClasses('images', 3 classes, 6 images (3, 3, 1))"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": np.zeros((6, 3, 3), np.uint8)}, r"must be a uint8 array.*Received: images with shape=\(6, 3, 3\)"),
+        ({"images": np.zeros((6, 3, 3, 1))}, r"must be a uint8 array.*dtype=float64"),
+        ({"labels": np.array([0, 0, 1])}, r"one per image. Received: labels with shape=\(3,\)"),
+        ({"labels": np.array([0.0, 0, 1, 2, 2, 2])}, r"integer array.*dtype=float64"),
+        ({"labels": np.array([0, 1, 0, 2, 2, 2])}, r"ascending.*Received: labels="),
+        ({"labels": np.array([0, 0, 2, 2, 2, 2])}, r"every class from 0 to 2"),
+        ({"alphabets": ("A",)}, r"one entry per class.*Received: 3 class_names, 1 alphabets"),
+    ],
+)
+def test_fields_that_do_not_fit(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build(**changes)
+
+
+def test_select_relabels_in_the_order_given():
+    classes = build()
+    part = classes.select([2, 0], name="part")
+    np.testing.assert_array_equal(part.images, classes.images[[3, 4, 5, 0, 1]])
+    assert part.labels.tolist() == [0, 0, 0, 1, 1]
+    assert part.class_names == ("A/2", "A/0")
+    assert (part.name, classes.select([1]).name) == ("part", "images")
+
+
+@pytest.mark.parametrize("chosen", [[], [0, 0], [3], [-1], [0.5], [[0]]])
+def test_bad_selection(chosen):
+    with pytest.raises(ValueError, match=r"Received: classes="):
+        build().select(chosen)
+
+
+def test_rotations_are_classes_of_their_own():
+    classes = build()
+    turned = classes.rotated()
+    assert turned.n_classes == 12
+    assert turned.counts.tolist() == [2, 1, 3] * 4
+    assert turned.class_names[:4] == ("A/0", "A/1", "A/2", "A/0@90")
+    for k in range(4):
+        np.testing.assert_array_equal(turned.images[6 * k + 2], np.rot90(classes.images[2], k))
+
+
+def test_only_square_images_rotate():
+    with pytest.raises(ValueError, match=r"only square images.*Received: image_shape=\(3, 4, 1\)"):
+        build(size=(3, 4)).rotated()
+
+
+def test_splits_name_their_parts():
+    assert Splits._fields == ("train", "validation", "test")
