@@ -1,0 +1,1 @@
+"""Speed and memory of tfmeta beside other implementations; see README.md in this folder."""
