@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.episodes import Episode
+from tfmeta.moments import exact_moments
 
 Tensors = Sequence[tf.Tensor]
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -82,7 +83,8 @@ def forward(
     """
     if non_trainable is None:
         non_trainable = values(learner.non_trainable_variables)
-    outputs, _ = learner.stateless_call(list(params), list(non_trainable), x, training=training)
+    with exact_moments():
+        outputs, _ = learner.stateless_call(list(params), list(non_trainable), x, training=training)
     return outputs
 
 
@@ -126,8 +128,13 @@ def _rates(inner_lr: float | tf.Tensor | Tensors, params: Tensors) -> list[tf.Te
                 f"inner_lr must have one rate for each of the {len(params)} parameter tensors. "
                 f"Received: inner_lr with {len(inner_lr)} entries"
             )
-        return [tf.cast(rate, weight.dtype) for rate, weight in zip(inner_lr, params, strict=True)]
-    return [tf.cast(inner_lr, weight.dtype) for weight in params]
+        return [_number(rate, weight.dtype) for rate, weight in zip(inner_lr, params, strict=True)]
+    return [_number(inner_lr, weight.dtype) for weight in params]
+
+
+def _number(rate: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    # tf.cast alone would round a Python number to float32 on its way to float64.
+    return tf.cast(rate, dtype) if tf.is_tensor(rate) else tf.convert_to_tensor(rate, dtype)
 
 
 def inner_update(

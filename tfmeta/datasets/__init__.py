@@ -4,6 +4,7 @@ from tfmeta.datasets.classes import ImageClasses, Splits
 from tfmeta.datasets.glyphs import load_glyphs
 from tfmeta.datasets.images import from_arrays, from_directory, split_classes
 from tfmeta.datasets.omniglot import OmniglotUnavailableError, load_omniglot
+from tfmeta.datasets.sinusoid import sinusoid_episodes
 
 __all__ = [
     "ImageClasses",
@@ -13,5 +14,6 @@ __all__ = [
     "from_directory",
     "load_glyphs",
     "load_omniglot",
+    "sinusoid_episodes",
     "split_classes",
 ]

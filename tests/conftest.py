@@ -1,0 +1,54 @@
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfmeta.datasets import ImageClasses
+from tfmeta.episodes import Episode
+
+
+def make_classes(counts, size=16, channels=1, seed=0):
+    """Classes that a small network can tell apart: a fixed random pattern each, plus noise."""
+    rng = np.random.default_rng(seed)
+    patterns = rng.uniform(0, 200, (len(counts), size, size, channels))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    noisy = patterns[labels] + rng.normal(0, 20, (len(labels), size, size, channels))
+    return ImageClasses(
+        images=np.clip(noisy, 0, 255).astype(np.uint8),
+        labels=labels.astype(np.int32),
+        class_names=tuple(f"Tagalog/character{k:02d}" for k in range(len(counts))),
+        alphabets=("Tagalog",) * len(counts),
+        name="tiny",
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Twelve classes of 20 images 16x16."""
+    return make_classes([20] * 12)
+
+
+@pytest.fixture(scope="session")
+def unequal():
+    """Classes of 7 to 30 images."""
+    return make_classes([7, 30, 9, 12, 8, 21, 7, 10])
+
+
+@pytest.fixture
+def random_episodes():
+    """A meta-batch of 3-way 2-shot episodes with 5 queries a class (n_query != n_way) of vectors `[.., dim]`."""
+
+    def make(batch=4, n_way=3, k_shot=2, n_query=5, dim=6, dtype=np.float64, seed=0):
+        rng = np.random.default_rng(seed)
+
+        def part(per_class):
+            y = np.stack([rng.permutation(np.repeat(np.arange(n_way), per_class)) for _ in range(batch)])
+            return tf.constant(rng.normal(size=(*y.shape, dim)).astype(dtype)), tf.constant(y.astype(np.int32))
+
+        return Episode(*part(k_shot), *part(n_query))
+
+    return make

@@ -1,0 +1,67 @@
+"""Mean and variance whose second derivative is right, for normalisation layers inside an inner loop.
+
+`tf.nn.moments` computes the variance as the mean of (x - stop_gradient(mean))^2. The first derivative does not need the
+stopped part, since deviations from a mean sum to zero. The second derivative does: the Hessian of the variance is
+2/n (I - 11'/n), and with the mean held constant it becomes 2/n I. A second-order MAML gradient through Keras's batch,
+layer or group normalisation is therefore wrong (by 5 to 50 % in `tests/test_moments.py`), with no error. Within
+`exact_moments()` these layers compute the same numbers by a formula without the stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+_original = tf.nn.moments
+_lock = threading.RLock()
+_depth = 0
+
+
+def moments(x, axes, shift=None, keepdims=False, name=None):
+    """Mean and variance over axes, differentiable any number of times.
+
+    Args:
+        x: tensor of any shape.
+        axes: axes to reduce over.
+        shift: not used; there for the signature of `tf.nn.moments`.
+        keepdims: keep the reduced axes with length 1.
+        name: name of the operation.
+
+    Returns:
+        Mean and variance (divided by n), like `tf.nn.moments`.
+
+    References:
+        Ioffe, Szegedy (2015), "Batch Normalization", algorithm 1. https://arxiv.org/abs/1502.03167
+    """
+    with tf.name_scope(name or "moments"):
+        half = x.dtype in (tf.float16, tf.bfloat16)
+        y = tf.cast(x, tf.float32) if half else x
+        mean = tf.reduce_mean(y, axes, keepdims=True)
+        variance = tf.reduce_mean(tf.square(y - mean), axes, keepdims=keepdims)
+        mean = mean if keepdims else tf.squeeze(mean, axes)
+        return (tf.cast(mean, x.dtype), tf.cast(variance, x.dtype)) if half else (mean, variance)
+
+
+@contextlib.contextmanager
+def exact_moments() -> Iterator[None]:
+    """Within the block, `tf.nn.moments`, and with it Keras's normalisation layers, can be differentiated twice.
+
+    Values and first derivatives are the same, so code of other threads that meets the block is not affected.
+
+    References:
+        TensorFlow, `tf.nn.moments`. https://www.tensorflow.org/api_docs/python/tf/nn/moments
+    """
+    global _depth
+    with _lock:
+        _depth += 1
+        tf.nn.moments = moments
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+            if not _depth:
+                tf.nn.moments = _original
