@@ -16,13 +16,13 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from benchmarks.arrays import make_arrays  # noqa: E402
-from benchmarks.cases import Case  # noqa: E402
-from benchmarks.implementations import IMPLEMENTATIONS  # noqa: E402
+from benchmarks.arrays import make_arrays
+from benchmarks.cases import Case
+from benchmarks.implementations import IMPLEMENTATIONS
 
 
 def peak_memory_mb():

@@ -85,6 +85,11 @@ def meta_gradient(case, arrays):
     return float(loss), {name: g.numpy() for name, g in zip(arrays["weights"], gradients, strict=True)}
 
 
+def meta_loss(case, arrays):
+    """Loss at the given weights, without Adam: for difference quotients."""
+    return float(_gradient(case, *_make(case, arrays))[0])
+
+
 def build(case, arrays):
     """The outer step."""
     model, batch = _make(case, arrays)
