@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.arrays import N_BLOCKS, embedding_size
 from benchmarks.cases import IMAGE_SHAPE
-from benchmarks.run import ROOT, write_json
+from benchmarks.machine import ROOT, write_json
 
 SIZES = (1024, 2048, 4096)
 

@@ -12,7 +12,6 @@ import dataclasses
 import datetime
 import json
 import os
-import platform
 import select
 import statistics
 import subprocess
@@ -25,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cases import CASES, QUICK
 from benchmarks.implementations import IMPLEMENTATIONS, implementations_for
+from benchmarks.machine import ROOT, busy_share, machine_facts, write_json
 
-ROOT = Path(__file__).resolve().parents[1]
 FORMAT = 1
 
 
@@ -141,30 +140,11 @@ def _summarise(results, ours):
         if "error" in result:
             continue
         result["median_s"] = statistics.median(result["rounds_s"])
+        result["fastest_s"] = min(result["steps_s"])
         if base:
             # One round's time of a peer over ours in the same round.
             result["round_ratios"] = [r / b for r, b in zip(result["rounds_s"], base, strict=True)]
             result["ratio"] = statistics.median(result["round_ratios"])
-
-
-def machine_facts():
-    """What the numbers depend on and a reader can compare: processor, cores, memory, system."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [x.split(":", 1)[1].strip() for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        model = names[0] if names else model
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": model, "cores": cores, "memory_gb": round(memory, 1), "system": platform.system()}
-
-
-def write_json(path, content):
-    """Write a JSON file so that a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def parse_arguments(arguments=None):
@@ -223,8 +203,11 @@ def main():
     }
     start = time.perf_counter()
     for case, implementations in select_work(QUICK if args.quick else CASES, args.only):
-        print(f"{case.name}", flush=True)
-        result = run_case(case, implementations, command_of, args.rounds, args.timeout)
+        busy = busy_share()
+        print(case.name + (f"  WARNING: {100 * busy:.0f} % of the machine is busy" if busy and busy > 0.05 else ""))
+        result = {"busy_before": busy} | run_case(
+            case, implementations, command_of, args.rounds, args.timeout, report=lambda line: print(line, flush=True)
+        )
         old = next((r for r in content["results"] if r["case"]["name"] == case.name), None)
         if old and args.only and old["case"] == result["case"] and not result["implementations"].get("tfmeta"):
             # A run of some peers only adds to what is there; their ratios need a run together with tfmeta.

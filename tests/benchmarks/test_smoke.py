@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import roofline, run, table
+from benchmarks import machine, roofline, run, table
 from benchmarks.arrays import embedding_size, make_arrays
 from benchmarks.cases import CASES, QUICK, Case
 from benchmarks.implementations import IMPLEMENTATIONS, Implementation, implementations_for
@@ -108,7 +108,7 @@ def results(tmp_path):
     )
     return {
         "format": run.FORMAT,
-        "machine": run.machine_facts(),
+        "machine": machine.machine_facts(),
         "date": "2026-01-01",
         "command": "python benchmarks/run.py",
         "rounds": 3,
@@ -118,7 +118,7 @@ def results(tmp_path):
 
 
 def test_results_schema(results, tmp_path):
-    run.write_json(tmp_path / "results" / "out.json", results)
+    machine.write_json(tmp_path / "results" / "out.json", results)
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["out.json"]
     read = json.loads((tmp_path / "results" / "out.json").read_text())
     assert read["results"][0]["case"] == dataclasses.asdict(TINY)
@@ -146,7 +146,7 @@ def test_table(results):
 
 
 def test_readme_has_the_markers():
-    page = (run.ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    page = (machine.ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
     assert "x" in table.insert_table(page, "x")
 
 
@@ -167,5 +167,5 @@ def test_select_work():
 def test_every_implementation_has_its_function():
     for implementation in IMPLEMENTATIONS.values():
         assert isinstance(implementation, Implementation)
-        file = run.ROOT / (implementation.module.replace(".", "/") + ".py")
+        file = machine.ROOT / (implementation.module.replace(".", "/") + ".py")
         assert f"def {implementation.function}(case, arrays)" in file.read_text(encoding="utf-8")
