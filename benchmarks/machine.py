@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,24 +20,13 @@ def machine_facts():
     return {"processor": model, "cores": cores, "memory_gb": round(memory, 1), "system": platform.system()}
 
 
-def busy_share(seconds=1.0):
-    """Share of the machine's processor time that others use while nothing of ours runs; None where it is not known.
-
-    A busy core does not slow all implementations alike: a framework that waits for all its threads at the end of
-    every operation was seen a hundred times slower, one that hands out tasks 1.3 times.
-    """
+def busy_seconds():
+    """Processor seconds spent since the machine started, by all programs and its host; None where it is not known."""
     stat = Path("/proc/stat")
     if not stat.exists():
         return None
-
-    def read():
-        numbers = [int(x) for x in stat.read_text().split("\n", 1)[0].split()[1:9]]
-        return sum(numbers), numbers[3] + numbers[4]  # all, idle and waiting for disk
-
-    all_before, idle_before = read()
-    time.sleep(seconds)
-    all_after, idle_after = read()
-    return round(1 - (idle_after - idle_before) / max(1, all_after - all_before), 3)
+    ticks = [int(x) for x in stat.read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # without idle and waiting for disk
 
 
 def write_json(path, content):

@@ -34,43 +34,50 @@ def colour_of(implementation):
     return COLOURS["tfmeta" if implementation.ours else implementation.framework]
 
 
-def draw_ratios(axes, results):
-    """Horizontal bars: time over tfmeta's for every peer, a group of bars per case. On a logarithmic scale.
+def draw_ratios(axes, result, names, *, labelled):
+    """Horizontal bars of one case: every implementation's time over tfmeta's. On a logarithmic scale.
 
     Args:
         axes: where to draw.
-        results: entries of the results file.
+        result: an entry of the results file.
+        names: the implementations, from top to bottom.
+        labelled: whether to write their labels.
 
     Returns:
         The axes.
     """
-    position, ticks, labels = 0.0, [], []
-    for result in results:
-        rows = [
-            (IMPLEMENTATIONS[name], found["ratio"])
-            for name, found in result["implementations"].items()
-            if "ratio" in found
-        ]
-        axes.text(0.0, position - 0.1, result["case"]["name"], transform=axes.get_yaxis_transform(), weight="bold")
-        position += 1
-        for implementation, ratio in rows:
-            axes.barh(position, ratio - 1, left=1, color=colour_of(implementation), height=0.8)
-            axes.text(max(ratio, 1) * 1.03, position, f"{ratio:.2f}", va="center", fontsize=6)
-            ticks.append(position)
-            labels.append(implementation.label)
-            position += 1
-        position += 0.5
+    for position, name in enumerate(names):
+        found = result["implementations"].get(name, {})
+        if "ratio" in found:
+            ratio = found["ratio"]
+            axes.barh(position, ratio - 1, left=1, color=colour_of(IMPLEMENTATIONS[name]), height=0.8)
+            axes.text(max(ratio, 1) * 1.06, position, f"{ratio:.3g}", va="center", fontsize=6)
+        elif found:
+            axes.text(1.06, position, "failed", va="center", fontsize=6)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.9), high * 1.25)
-    marks = [m for m in (0.5, 1, 2, 4, 8, 16, 32, 64) if min(low, 0.9) <= m <= high * 1.25]
-    axes.set_xticks(marks, [f"{m:g}x" for m in marks])
+    low, high = min(0.9, axes.get_xlim()[0]), max(2.0, axes.get_xlim()[1])
+    axes.set_xlim(low, high * (high / low) ** 0.3)  # room for the numbers
+    marks = [mark for mark in (0.1, 0.5, 1, 2, 5, 10, 50, 100) if low <= mark <= high]
+    axes.set_xticks(marks, [f"{mark:g}x" for mark in marks])
     axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
-    axes.set_yticks(ticks, labels)
-    axes.set_ylim(position, -0.8)
-    axes.set_xlabel("time of a step over tfmeta's (right of the line: slower than tfmeta)")
+    axes.set_yticks(
+        range(len(names)), [IMPLEMENTATIONS[name].label for name in names] if labelled else len(names) * [""]
+    )
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_title(result["case"]["name"], fontsize=7, loc="left")
     return axes
+
+
+def draw_bars(figure, results, columns):
+    """One panel of bars per case, the implementations' labels on the left."""
+    names = [name for name in IMPLEMENTATIONS if any(name in result["implementations"] for result in results)]
+    grid = figure.subplots(-(-len(results) // columns), columns, squeeze=False).flat
+    for i, axes in enumerate(grid):
+        if i < len(results):
+            draw_ratios(axes, results[i], names, labelled=i % columns == 0)
+        else:
+            axes.set_axis_off()
 
 
 def draw_curve(axes, results, argument, key, scale):
@@ -116,13 +123,17 @@ def draw(content):
     Returns:
         A matplotlib figure, 7 inches wide.
     """
-    bars = [r for group in ("main", "pool", "ways", "protonet") for r in _select(content, group=group)]
-    rows = sum(1.5 + sum("ratio" in i for i in r["implementations"].values()) for r in bars)
-    curves_height, bars_height = 4.2, max(1.5, 0.13 * rows)
+    parts = [[r for group in ("main", "pool", "ways") for r in _select(content, group=group)]]
+    parts.append(_select(content, group="protonet"))
+    heights = [1.6 * -(-len(parts[0]) // 4), 1.2 if parts[1] else 0.0, 3.8]
     with plt.rc_context({"font.size": 7, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = plt.figure(figsize=(7, bars_height + curves_height), layout="constrained")
-        upper, lower = figure.subfigures(2, 1, height_ratios=(bars_height, curves_height))
-        draw_ratios(upper.subplots(), bars)
+        figure = plt.figure(figsize=(7, sum(heights) + 0.3), layout="constrained")
+        figure.suptitle("Time of a step over tfmeta's (right of the line: slower than tfmeta)", fontsize=8)
+        drawn = [(height, part) for height, part in zip(heights, [*parts, None], strict=True) if height]
+        panels = figure.subfigures(len(drawn), 1, height_ratios=[h for h, _ in drawn], squeeze=False).flat
+        for panel, (_, part), columns in zip(panels, drawn[:-1], (4, 2), strict=False):
+            draw_bars(panel, part, columns)
+        lower = panels[len(drawn) - 1]
         grid = lower.subplots(2, 3)
         for axes, argument in zip(grid.flat, TITLES, strict=False):
             draw_curve(axes, _select(content, group="growth", curve=argument), argument, "median_s", 1e3)

@@ -99,8 +99,10 @@ def main():
         "threads": threads,
     }
     while True:
+        cpu = time.process_time()  # of all threads
         taken = timed_steps(step, args.seconds)
-        result |= {"steps_s": taken, "median_s": statistics.median(taken), "peak_memory_mb": peak_memory_mb()}
+        result |= {"steps_s": taken, "median_s": statistics.median(taken), "cpu_s": time.process_time() - cpu}
+        result["peak_memory_mb"] = peak_memory_mb()
         print(json.dumps(result), flush=True)
         if not args.hold or not sys.stdin.readline():
             return
