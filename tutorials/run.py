@@ -1,0 +1,114 @@
+"""Execute the tutorials and rewrite their outputs: python tutorials/run.py [--quick] [NN ...].
+
+Each notebook is executed from its first cell to its last in a fresh kernel and takes the place of the old one only
+when it has ended well. `--quick` executes with TFMETA_QUICK=1, a short run that writes nothing. The time of each is
+printed, and kept in the notebook's metadata.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image
+
+FOLDER = Path(__file__).parent
+
+
+def notebooks(numbers: list[str] = ()) -> list[Path]:
+    """The tutorials, all or those with these numbers, in order."""
+    found = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+    unknown = set(numbers) - {path.name[:2] for path in found}
+    if unknown:
+        raise SystemExit(f"there is no tutorial {', '.join(sorted(unknown))} in {FOLDER}")
+    return [path for path in found if not numbers or path.name[:2] in numbers]
+
+
+def execute(path: Path, *, quick: bool, timeout: int = 1800) -> tuple[nbformat.NotebookNode, float]:
+    """Run one notebook in a fresh kernel; returns it with its outputs, and the seconds after the setup cell."""
+    notebook = nbformat.read(path, as_version=4)
+    # The kernel chooses inline figures itself. Sliders need somebody to move them: what is stored has still pictures.
+    env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    env |= {"TFMETA_STATIC": "1", "TFMETA_QUICK": "1" if quick else "0"}
+    clock: list[float] = []
+
+    def note_end(cell, cell_index, execute_reply):
+        clock.append(time.monotonic())
+
+    client = NotebookClient(
+        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}},
+        record_timing=False, on_cell_executed=note_end,
+    )  # fmt: skip
+    client.execute(env=env)
+    return tidy(notebook), clock[-1] - clock[0]
+
+
+def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what changes from run to run without telling the reader anything."""
+    notebook.metadata.get("language_info", {}).pop("version", None)
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = joined(cell.outputs)
+        for output in cell.outputs:
+            if output.get("output_type") == "stream":
+                # A console's line overwriting (backspaces, returns) is of no use on paper.
+                output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
+            elif "image/png" in output.get("data", {}):
+                output.data["image/png"] = smaller(output.data["image/png"])
+    return notebook
+
+
+def smaller(png: str) -> str:
+    """The same picture with 128 colours, about a third of the size; line drawings have no more."""
+    packed = io.BytesIO()
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    picture.quantize(128, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    return base64.b64encode(packed.getvalue()).decode()
+
+
+def joined(outputs: list) -> list:
+    """Neighbouring pieces of one stream as one: where a kernel cuts its text is chance."""
+    found = []
+    for output in outputs:
+        before = found[-1] if found else {}
+        if output.get("output_type") == "stream" and before.get("name") == output.name:
+            before.text += output.text
+        else:
+            found.append(output)
+    return found
+
+
+def main() -> int:
+    """Execute what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("numbers", nargs="*", metavar="NN", help="numbers of tutorials, such as 03; all by default")
+    parser.add_argument("--quick", action="store_true", help="short run that writes nothing")
+    arguments = parser.parse_args()
+    for path in notebooks(arguments.numbers):
+        print(f"{path.name} ...", end=" ", flush=True)
+        notebook, seconds = execute(path, quick=arguments.quick)
+        if not arguments.quick:
+            notebook.metadata["tfmeta"] = {"seconds_after_import": round(seconds), "cores": os.cpu_count()}
+            beside = path.with_name(f".writing-{os.getpid()}-{path.name}")
+            try:
+                nbformat.write(notebook, beside)
+                os.replace(beside, path)
+            finally:
+                beside.unlink(missing_ok=True)
+        print(f"{seconds:.0f} s after import", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
