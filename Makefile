@@ -21,6 +21,9 @@ lint: $(STAMP)
 lab: $(STAMP)          ## the tutorials in JupyterLab
 	$(BIN)/jupyter lab tutorials
 
+tutorials: $(STAMP)    ## run every tutorial in full and rewrite its outputs
+	$(BIN)/python tutorials/run.py
+
 doctor: $(STAMP)       ## what tfmeta sees on this machine
 	$(BIN)/tfmeta doctor
 
