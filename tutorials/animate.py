@@ -85,7 +85,7 @@ def draw(moment: float, truth, support, curves, errors) -> Image.Image:
         line = [between(values, m) for m in moments]
         right.plot(moments, line, color=colour, linewidth=2.4, label=name)
         right.plot(moments[-1], line[-1], "o", color=colour, markersize=6)
-    top = 1.15 * max(values.max() for values in errors.values())
+    top = 1.4 * max(values.max() for values in errors.values())
     right.set(xlim=(-0.3, STEPS + 0.3), ylim=(0, top), xlabel="gradient step", ylabel="mean squared error")
     right.set_xticks(range(0, STEPS + 1, 2))
     right.legend(frameon=False, loc="upper right", fontsize=8.5)

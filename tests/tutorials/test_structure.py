@@ -122,7 +122,7 @@ def test_exercises_have_stub_check_and_hidden_solution(path, notebook):
         assert cell.metadata["collapsed"]
     for cell in cells:
         if tags(cell, "exercise:"):
-            assert re.search(r"^    \.\.\.", cell.source, re.MULTILINE), "a stub holds dots, not a solution"
+            assert re.search(r"^    return \.\.\.", cell.source, re.MULTILINE), "a stub holds dots, not a solution"
 
 
 def test_checks_saw_the_stub_and_the_solution(notebook):
