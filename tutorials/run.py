@@ -32,12 +32,14 @@ def notebooks(numbers: list[str] = ()) -> list[Path]:
     return [path for path in found if not numbers or path.name[:2] in numbers]
 
 
-def execute(path: Path, *, quick: bool, timeout: int = 1800) -> tuple[nbformat.NotebookNode, float]:
+def execute(
+    path: Path, *, quick: bool, sliders: bool = False, timeout: int = 1800
+) -> tuple[nbformat.NotebookNode, float]:
     """Run one notebook in a fresh kernel; returns it with its outputs, and the seconds after the setup cell."""
     notebook = nbformat.read(path, as_version=4)
     # The kernel chooses inline figures itself. Sliders need somebody to move them: what is stored has still pictures.
     env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-    env |= {"TFMETA_STATIC": "1", "TFMETA_QUICK": "1" if quick else "0"}
+    env |= {"TFMETA_QUICK": "1" if quick else "0"} | ({} if sliders else {"TFMETA_STATIC": "1"})
     clock: list[float] = []
 
     def note_end(cell, cell_index, execute_reply):

@@ -44,6 +44,17 @@ def test_runs_in_quick_mode(path):
     assert not checked, f"no solution went through the check of {checked}"
 
 
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    "path", [path for path in run.notebooks() if "ipywidgets" in path.read_text()], ids=lambda path: path.stem
+)
+def test_sliders_where_somebody_can_move_them(path):
+    notebook, _ = run.execute(path, quick=True, sliders=True, timeout=300)
+    (cell,) = [cell for cell in notebook.cells if "figure:interactive" in cell.metadata.get("tags", [])]
+    (output,) = cell.outputs
+    assert "application/vnd.jupyter.widget-view+json" in output.data
+
+
 def test_an_unknown_number_is_refused():
     with pytest.raises(SystemExit, match="no tutorial 99"):
         run.notebooks(["99"])
