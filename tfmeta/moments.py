@@ -3,8 +3,9 @@
 `tf.nn.moments` computes the variance as the mean of (x - stop_gradient(mean))^2. The first derivative does not need the
 stopped part, since deviations from a mean sum to zero. The second derivative does: the Hessian of the variance is
 2/n (I - 11'/n), and with the mean held constant it becomes 2/n I. A second-order MAML gradient through Keras's batch,
-layer or group normalisation is therefore wrong (by 5 to 50 % in `tests/test_moments.py`), with no error. Within
-`exact_moments()` these layers compute the same numbers by a formula without the stop.
+layer or group normalisation is therefore wrong, with no error: by 21 to 59 % (relative norm) for conv4 on an Omniglot
+episode with 1 to 5 inner steps of 0.4 to 2. Within `exact_moments()` these layers compute the same numbers by a formula
+without the stop.
 """
 
 from __future__ import annotations

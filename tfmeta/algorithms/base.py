@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional, threads
+from tfmeta.algorithms import inputs
 from tfmeta.episodes import Episode
 
 
@@ -75,7 +77,9 @@ class EpisodicModel(keras.Model, abc.ABC):
 
     def check_episode(self, episode: Episode) -> None:
         """Refuse a meta-batch that does not fit the learner, before any work starts."""
-        wanted, received = self._network_of_tasks.input_shape[1:], tuple(episode.support_x.shape[2:])
+        wanted, received = inputs.known_shape(self._network_of_tasks, "input_shape"), tuple(episode.support_x.shape[2:])
+        if wanted is None:
+            return
         if len(wanted) != len(received) or any(w not in (None, r) for w, r in zip(wanted, received, strict=True)):
             raise ValueError(f"the learner takes inputs of shape {wanted}. Received: support_x with {received}")
 
@@ -99,6 +103,8 @@ class EpisodicModel(keras.Model, abc.ABC):
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
         )
+        # Made now rather than in the first step, which would be traced a second time for it.
+        self.optimizer.build(self.trainable_variables)
         self._episodic_compile = {
             "jit_compile": jit_compile, "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution
         }  # fmt: skip
@@ -112,9 +118,23 @@ class EpisodicModel(keras.Model, abc.ABC):
     def compile_from_config(self, config):
         """Compile a loaded learner as it was compiled when saved."""
         config = dict(config)
-        optimizer = keras.saving.deserialize_keras_object(config.pop("optimizer"))
-        self.compile(optimizer=optimizer, **config)
-        optimizer.build(self.trainable_variables)
+        self.compile(optimizer=keras.saving.deserialize_keras_object(config.pop("optimizer")), **config)
+
+    def load_weights(self, filepath, **options):
+        """Keras's `load_weights`, with one clear error where the file belongs to another architecture.
+
+        Raises:
+            ValueError: naming the file.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Keras warns of each part before it fails on the first
+                super().load_weights(filepath, **options)
+        except ValueError as error:
+            raise ValueError(
+                f"the weights must be those of this learner's architecture, {self._network_of_tasks.count_params()} "
+                f"parameters in {self._network_of_tasks.name!r}. Received: filepath={str(filepath)!r} ({error})"
+            ) from error
 
     def fit(self, x=None, *args, **kwargs):
         """Keras's `fit` on a dataset of meta-batches (`episode_dataset`), checked before the first step."""

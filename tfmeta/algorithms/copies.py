@@ -12,12 +12,13 @@ def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalizatio
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def copy_model(model: keras.Model, trainable_values: functional.Tensors) -> keras.Model:
+def copy_model(model: keras.Model, trainable_values: functional.Tensors, example) -> keras.Model:
     """An independent Keras model of the same architecture with these trainable weights.
 
     Args:
         model: any built Keras model; a subclassed one must have `get_config`.
         trainable_values: tensors in the order of `model.trainable_variables`.
+        example: inputs `[batch, ...]` to build a subclassed model with.
 
     Returns:
         The copy. Other variables (batch norm's moving averages) have the model's values.
@@ -32,7 +33,7 @@ def copy_model(model: keras.Model, trainable_values: functional.Tensors) -> kera
         copy = keras.models.clone_model(model)
     else:
         copy = type(model).from_config(model.get_config())
-        copy.build(model.input_shape)
+        copy(example)  # a subclassed model has its variables from the first call on
     if [variable.shape for variable in copy.variables] != [variable.shape for variable in model.variables]:
         raise ValueError(
             "the network cannot be rebuilt from its configuration: the copy has other variables. Make it a functional "

@@ -9,6 +9,26 @@ import tensorflow as tf
 from tfmeta.episodes import Episode
 
 
+def known_shape(network: keras.Model, which: str) -> tuple | None:
+    """Shape of one input or output of a network, `None` where a subclassed model does not say.
+
+    Args:
+        network: a Keras model.
+        which: `"input_shape"` or `"output_shape"`.
+
+    Returns:
+        The shape without the batch axis.
+
+    References:
+        Keras, `Layer.input`. https://keras.io/api/layers/base_layer/
+    """
+    try:
+        shape = getattr(network, which)
+    except AttributeError:
+        return None
+    return tuple(shape[1:]) if isinstance(shape, tuple) else None
+
+
 def is_classification(episode: Episode) -> bool:
     """Whether labels are class indices (integers) rather than targets to regress on."""
     return episode.support_y.dtype.is_integer

@@ -132,19 +132,21 @@ class MAML(base.EpisodicModel):
         super().check_episode(episode)
         if inputs.is_classification(episode) and self.loss_function is None:
             n_way = int(tf.reduce_max(episode.support_y)) + 1
-            width = self.learner.output_shape[-1]
-            if width != n_way:
+            shape = inputs.known_shape(self.learner, "output_shape")
+            if shape is None:
+                shape = tuple(self.learner(episode.support_x[0, :1]).shape[1:])
+            if shape[-1] != n_way:
                 raise ValueError(
                     f"the learner's output must be n_way={n_way} wide, one logit per class of an episode. "
-                    f"Received: learner={self.learner.name!r} with output_shape={self.learner.output_shape}"
+                    f"Received: learner={self.learner.name!r} with outputs of shape {shape}"
                 )
 
     # -- a meta-batch --------------------------------------------------------------------------------------------
     def _task_state(self, salt: tf.Tensor) -> list[tf.Tensor]:
         """Non-trainable values for one task, with a random state of its own where there is dropout."""
         return [
-            variable.value + tf.stack([tf.zeros_like(salt), salt])
-            if variable.dtype == "uint32" and variable.shape == (2,)
+            variable.value + tf.cast(tf.stack([tf.zeros_like(salt), salt]), variable.dtype)
+            if variable.path.endswith("seed_generator_state")
             else tf.convert_to_tensor(variable.value)
             for variable in self.learner.non_trainable_variables
         ]
@@ -154,9 +156,7 @@ class MAML(base.EpisodicModel):
         params = functional.values(self.learner.trainable_variables)
         classification = inputs.is_classification(episodes)
         size = tf.shape(episodes.support_y)[0]
-        salts = tf.cast(self.optimizer.iterations.value * tf.cast(size, tf.int64), tf.uint32) + tf.cast(
-            tf.range(size), tf.uint32
-        )
+        salts = self.optimizer.iterations.value * tf.cast(size, tf.int64) + tf.range(tf.cast(size, tf.int64))
 
         def one_task(task):
             episode, salt = task
@@ -263,7 +263,7 @@ class MAML(base.EpisodicModel):
             inputs.check_steps(inner_steps=inner_steps)
         task = Episode(support_x, support_y, support_x, support_y)
         self.check_episode(Episode(*(tensor[None] for tensor in task)))
-        adapted = copies.copy_model(self.learner, self.fast_weights(task, inner_steps))
+        adapted = copies.copy_model(self.learner, self.fast_weights(task, inner_steps), support_x)
         copies.set_batch_norm_statistics(adapted, support_x)
         return adapted
 

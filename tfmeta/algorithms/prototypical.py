@@ -90,10 +90,11 @@ class PrototypicalNetwork(base.EpisodicModel):
 
     def __init__(self, encoder: keras.Model, *, name: str | None = None):
         inputs.check_network(encoder, "encoder")
-        if len(encoder.output_shape) != 2:
+        shape = inputs.known_shape(encoder, "output_shape")
+        if shape is not None and len(shape) != 1:
             raise ValueError(
                 "encoder must return embeddings [batch, dim]. "
-                f"Received: encoder={encoder.name!r} with output_shape={encoder.output_shape}"
+                f"Received: encoder={encoder.name!r} with outputs of shape {shape}"
             )
         super().__init__(encoder, name=name)
         self.encoder = encoder
@@ -194,7 +195,7 @@ class PrototypicalNetwork(base.EpisodicModel):
         self.check_episode(Episode(*(tensor[None] for tensor in task)))
         n_way = int(tf.reduce_max(support_y)) + 1
         prototypes = compute_prototypes(self.embed(support_x), support_y, n_way)
-        encoder = copies.copy_model(self.encoder, functional.values(self.encoder.trainable_variables))
+        encoder = copies.copy_model(self.encoder, functional.values(self.encoder.trainable_variables), support_x)
         head = keras.layers.Dense(n_way, name="prototypes")
         adapted = keras.Sequential([keras.Input(support_x.shape[1:]), encoder, head])
         head.kernel.assign(2.0 * tf.transpose(prototypes))
