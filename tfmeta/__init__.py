@@ -3,6 +3,12 @@
 Whoever reads this file sees the field on one page; each name's docstring says what it takes and where it comes from.
 """
 
+import sys
+
+from tfmeta.quiet_start import import_tensorflow
+
+import_tensorflow(sys.argv[0] if sys.argv else "")
+
 from tfmeta import datasets, functional, networks
 from tfmeta.adaptation import AdaptationCurve, adaptation_curve
 from tfmeta.algorithms.maml import MAML

@@ -78,18 +78,18 @@ def adaptation_curve(
     if isinstance(inner_steps, bool) or not isinstance(inner_steps, int | np.integer) or inner_steps < 1:
         raise ValueError(f"inner_steps must be a whole number of at least 1. Received: inner_steps={inner_steps!r}")
 
-    @tf.function(jit_compile=False)
-    def paths(meta_batch: Episode) -> dict[str, tf.Tensor]:
-        names = ["support_loss", "query_loss"]
-        if meta_batch.support_y.dtype.is_integer:
-            names += ["support_accuracy", "query_accuracy"]
-        signature = dict.fromkeys(names, tf.TensorSpec([inner_steps + 1], tf.float32))
-        return base.map_tasks(lambda episode: learner.adaptation_path(episode, inner_steps), meta_batch, signature)
+    def path(episode: Episode) -> dict[str, tf.Tensor]:
+        return learner.adaptation_path(episode, inner_steps)
 
     collected = []
     for meta_batch in _meta_batches(episodes):
         learner.check_episode(meta_batch)
-        collected.append({name: value.numpy() for name, value in paths(meta_batch).items()})
+        names = ["support_loss", "query_loss"]
+        if meta_batch.support_y.dtype.is_integer:
+            names += ["support_accuracy", "query_accuracy"]
+        signature = dict.fromkeys(names, tf.TensorSpec([inner_steps + 1], tf.float32))
+        found = learner.map_compiled(path, meta_batch, signature, key=("path", inner_steps, len(names)))
+        collected.append({name: value.numpy() for name, value in found.items()})
     if not collected:
         raise ValueError("episodes must hold at least one meta-batch. Received: an empty dataset")
     found = {name: np.concatenate([part[name] for part in collected]) for name in collected[0]}

@@ -1,21 +1,17 @@
 """The `tfmeta` command: quickstart, train, evaluate, plot, doctor.
 
-TensorFlow is imported by the commands that need it, so that `--help` and a mistyped option answer at once.
+Each command imports what it needs, so that a mistyped option is answered before any data is looked at.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-
-# TensorFlow's start-up notes (no GPU found, and so on) are no use here; failures arrive as Python exceptions.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 app = typer.Typer(
     help="Learn, use and see meta-learning in TensorFlow.", no_args_is_help=True, add_completion=False,

@@ -36,9 +36,9 @@ def examine(data_dir: str | os.PathLike | None = None) -> tuple[list[str], bool]
         return lines, False
     say(_at_least(tf.__version__, (2, 21)), f"TensorFlow {tf.__version__} (2.21 or newer is tested)")
     backend = keras.backend.backend()
-    say(backend == "tensorflow", f"Keras {keras.__version__} on {backend}" + (
-        "" if backend == "tensorflow" else ": set KERAS_BACKEND=tensorflow"))  # fmt: skip
     say(_at_least(keras.__version__, (3, 12)), f"Keras {keras.__version__} (3.12 or newer is needed)")
+    say(backend == "tensorflow", f"Keras runs on {backend}" + (
+        "" if backend == "tensorflow" else ": set KERAS_BACKEND=tensorflow"))  # fmt: skip
 
     from tfmeta import threads
 

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfmeta import functional
 from tfmeta.algorithms import base
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.episodes import Episode, check_sizes, episode_dataset
@@ -31,7 +32,8 @@ def confidence_interval(values: np.ndarray) -> float:
     values = np.asarray(values, dtype=np.float64)
     if len(values) < 2:
         return np.full(values.shape[1:], np.nan)[()]
-    return Z_95 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    with np.errstate(invalid="ignore"):  # a loss that has run to infinity has no spread: not-a-number, too
+        return Z_95 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,15 +126,13 @@ def evaluate(
     for first in stream.take(1):
         learner.check_episode(first)
 
-    @tf.function(jit_compile=False)
-    def accuracies(episodes: Episode) -> tf.Tensor:
-        def one_task(episode):
-            outputs = learner.query_outputs(episode, transductive=transductive)
-            return base.functional.accuracy(episode.query_y, outputs)
+    def one_task(episode: Episode) -> tf.Tensor:
+        outputs = learner.query_outputs(episode, transductive=transductive)
+        return functional.accuracy(episode.query_y, outputs)
 
-        return base.map_tasks(one_task, episodes, base.SCALAR)
-
-    found = np.concatenate([accuracies(meta_batch).numpy() for meta_batch in stream.take(-(-episodes // batch))])
+    key = ("accuracy", transductive)
+    batches = stream.take(-(-episodes // batch))
+    found = np.concatenate([learner.map_compiled(one_task, b, base.SCALAR, key=key).numpy() for b in batches])
     found = found[:episodes].astype(np.float64)
     return Score(
         accuracy=float(found.mean()),

@@ -11,6 +11,7 @@ changed behind its back, tfmeta
   (`episode_dataset`, `sample_episode`, `networks.*`, a learner's constructor),
 - leaves a setting of your own alone (`tf.config.threading` or `TF_NUM_INTRAOP_THREADS`), and cannot and does not change
   a TensorFlow that has already run an operation,
+- says so once, in the log, when it comes too late (making a Keras optimizer already starts TensorFlow),
 - can be told not to: set the environment variable `TFMETA_THREADS=tensorflow`.
 
 The price: other TensorFlow code that runs later in the *same process* on large batches also gets one thread per
@@ -19,6 +20,8 @@ operation. Where that matters, run it in its own process or turn the setting off
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 
 import tensorflow as tf
@@ -48,8 +51,21 @@ def prefer_tasks() -> str:
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
     except RuntimeError:
+        _warn_of_late_call()
         return "TensorFlow's own setting (it ran an operation before tfmeta's first call)"
     return "one thread per operation, tasks in parallel"
+
+
+@functools.cache
+def _warn_of_late_call() -> None:
+    # Once per process, and of no concern where a GPU does the work.
+    if not tf.config.list_physical_devices("GPU"):
+        logging.getLogger(__name__).warning(
+            "TensorFlow had started before tfmeta's first call, so its thread setting stays and a MAML step takes "
+            "about twice as long. Call tfmeta.threads.prefer_tasks() or build a network of tfmeta.networks before "
+            "optimizers and tensors; or set %s=tensorflow to keep TensorFlow's setting without this line.",
+            SWITCH,
+        )
 
 
 def parallel_tasks() -> int:

@@ -274,9 +274,9 @@ def test_bad_settings_are_named(options, message):
 def test_bad_learners_and_data_are_named_before_work_starts(tiny, stream):
     with pytest.raises(TypeError, match=r"must be a keras.Model. Received: learner of type Dense"):
         tfmeta.MAML(keras.layers.Dense(3))
+    frozen = tfmeta.networks.mlp(3)
+    frozen.trainable = False
     with pytest.raises(ValueError, match=r"must have trainable variables"):
-        frozen = tfmeta.networks.mlp(3)
-        frozen.trainable = False
         tfmeta.MAML(frozen)
     learner = small_maml()
     five_way = tfmeta.episode_dataset(tiny, **(SIZES | {"n_way": 5}), seed=0)

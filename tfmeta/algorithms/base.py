@@ -37,6 +37,18 @@ def like(tensors: functional.Tensors) -> list[tf.TensorSpec]:
     return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
 
 
+def _episodes(data) -> Episode:
+    """The meta-batch itself: `train_on_batch` and `test_on_batch` wrap it in a tuple of inputs, targets, weights."""
+    return data if isinstance(data, Episode) else data[0]
+
+
+class _CompiledMaps:
+    """Holds a learner's graphs out of sight of Keras, which would track and save a plain dictionary."""
+
+    def __init__(self):
+        self.functions = {}
+
+
 SCALAR = tf.TensorSpec([], tf.float32)
 
 
@@ -55,6 +67,7 @@ class EpisodicModel(keras.Model, abc.ABC):
         threads.prefer_tasks()
         super().__init__(name=name)
         self._trackers = {}
+        self._compiled_maps = _CompiledMaps()
         self._network_of_tasks = network
         self.built = True
 
@@ -70,6 +83,14 @@ class EpisodicModel(keras.Model, abc.ABC):
     @abc.abstractmethod
     def adapt(self, support_x, support_y) -> keras.Model:
         """An ordinary Keras model for the task that the support set describes."""
+
+    @abc.abstractmethod
+    def outer_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
+        """Learn from one meta-batch; returns what to report, scalars or one value a task."""
+
+    @abc.abstractmethod
+    def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
+        """Losses and accuracies on one meta-batch, without learning; scalars or one value a task."""
 
     def evaluation_settings(self) -> dict[str, Any]:
         """Settings at test time that a reader of a score must know."""
@@ -159,6 +180,36 @@ class EpisodicModel(keras.Model, abc.ABC):
         if isinstance(dataset, tf.data.Dataset):
             for episode in dataset.take(1):
                 self.check_episode(episode)
+
+    def train_step(self, data) -> dict[str, tf.Tensor]:
+        """What Keras calls for every meta-batch of `fit`."""
+        return self._report(self.outer_step(_episodes(data)))
+
+    def test_step(self, data) -> dict[str, tf.Tensor]:
+        """What Keras calls for every meta-batch of `evaluate` and of validation."""
+        return self._report(self.measure(_episodes(data)))
+
+    def map_compiled(self, function: Callable, episodes: Episode, signature: Any, *, key: tuple) -> Any:
+        """`map_tasks` as a graph that is traced once and kept, for calls outside `fit`.
+
+        Args:
+            function: takes one `Episode`; reads nothing that changes but weights and what `key` names.
+            episodes: a meta-batch.
+            signature: as for `map_tasks`.
+            key: names the function and all settings that it depends on.
+
+        Returns:
+            As `map_tasks`.
+
+        References:
+            TensorFlow, "Better performance with tf.function". https://www.tensorflow.org/guide/function
+        """
+        key = (*key, *sorted(self.evaluation_settings().items()))
+        if key not in self._compiled_maps.functions:
+            self._compiled_maps.functions[key] = tf.function(
+                lambda meta_batch: map_tasks(function, meta_batch, signature), jit_compile=False, reduce_retracing=True
+            )
+        return self._compiled_maps.functions[key](episodes)
 
     def _report(self, results: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Running means over the epoch, of scalars or of one value a task, for the progress bar."""

@@ -151,7 +151,7 @@ class MAML(base.EpisodicModel):
             for variable in self.learner.non_trainable_variables
         ]
 
-    def train_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
+    def outer_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """One outer step: the mean of the tasks' exact meta-gradients, applied by the compiled optimizer."""
         params = functional.values(self.learner.trainable_variables)
         classification = inputs.is_classification(episodes)
@@ -171,9 +171,9 @@ class MAML(base.EpisodicModel):
         signature = (base.SCALAR, base.SCALAR, base.like(params))
         loss, accuracy, gradients = base.map_tasks(one_task, (episodes, salts), signature)
         self.optimizer.apply([tf.reduce_mean(g, axis=0) for g in gradients], self.learner.trainable_variables)
-        return self._report({"loss": loss} | ({"accuracy": accuracy} if classification else {}))
+        return {"loss": loss} | ({"accuracy": accuracy} if classification else {})
 
-    def test_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
+    def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """Loss and accuracy on support and query, before and after `eval_inner_steps` steps."""
         classification = inputs.is_classification(episodes)
 
@@ -188,7 +188,7 @@ class MAML(base.EpisodicModel):
             results["accuracy"] = ends["query_accuracy"][:, 1]
         for name in names:
             results[f"{name}_before"], results[f"{name}_after"] = ends[name][:, 0], ends[name][:, 1]
-        return self._report(results)
+        return results
 
     def adaptation_path(self, episode: Episode, inner_steps: int) -> dict[str, tf.Tensor]:
         """Loss and accuracy on support and query after each inner step of one task.

@@ -135,7 +135,7 @@ class PrototypicalNetwork(base.EpisodicModel):
                 f"Received: support_y with dtype={episode.support_y.dtype.name}"
             )
 
-    def train_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
+    def outer_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """One step on the mean loss of the episodes; each is normalised by its own batch statistics."""
         params = functional.values(self.encoder.trainable_variables)
         state = functional.values(self.encoder.non_trainable_variables)
@@ -158,9 +158,9 @@ class PrototypicalNetwork(base.EpisodicModel):
         for variable, new in zip(self.encoder.non_trainable_variables, states, strict=True):
             # Moving averages move by the mean over episodes; a random state goes on from the first one's.
             variable.assign(tf.reduce_mean(new, axis=0) if new.dtype.is_floating else new[0])
-        return self._report({"loss": loss, "accuracy": accuracy})
+        return {"loss": loss, "accuracy": accuracy}
 
-    def test_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
+    def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """Loss and accuracy of a meta-batch in inference mode."""
 
         def one_task(episode):
@@ -169,7 +169,7 @@ class PrototypicalNetwork(base.EpisodicModel):
             return tf.cast(loss, tf.float32), functional.accuracy(episode.query_y, logits)
 
         loss, accuracy = base.map_tasks(one_task, episodes, (base.SCALAR, base.SCALAR))
-        return self._report({"loss": loss, "accuracy": accuracy})
+        return {"loss": loss, "accuracy": accuracy}
 
     def adapt(self, support_x, support_y) -> keras.Model:
         """A classifier for a new task.
