@@ -27,6 +27,12 @@ def make_classes(counts, size=16, channels=1, seed=0):
 
 
 @pytest.fixture(scope="session")
+def classes_of():
+    """`make_classes`, for tests that need classes of their own."""
+    return make_classes
+
+
+@pytest.fixture(scope="session")
 def tiny():
     """Twelve classes of 20 images 16x16."""
     return make_classes([20] * 12)

@@ -1,0 +1,228 @@
+"""Prototypical networks on one task: the mathematics, `adapt`, and what is refused."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfmeta
+from tfmeta import functional
+from tfmeta.datasets import sinusoid_episodes
+from tfmeta.episodes import Episode
+
+SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
+
+
+def small(seed=0, **options):
+    keras.utils.set_random_seed(seed)
+    learner = tfmeta.PrototypicalNetwork(tfmeta.networks.conv4(filters=4, input_shape=(16, 16, 1)), **options)
+    learner.compile(optimizer=keras.optimizers.Adam(1e-2))
+    return learner
+
+
+@pytest.fixture
+def stream(tiny):
+    return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
+
+
+def first(dataset):
+    return next(iter(dataset))
+
+
+def task(episodes, i=0):
+    return Episode(*(tensor[i] for tensor in episodes))
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - np.max(logits, axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def naive_logits(support, labels, query):
+    """Equations 1 and 2 with loops over numbers."""
+    n_way = int(labels.max()) + 1
+    logits = np.zeros((len(query), n_way))
+    for j, q in enumerate(query):
+        for k in range(n_way):
+            members = [s for s, y in zip(support, labels, strict=True) if y == k]
+            prototype = [sum(column) / len(members) for column in zip(*members, strict=True)]
+            logits[j, k] = -sum((a - b) ** 2 for a, b in zip(q, prototype, strict=True))
+    return logits
+
+
+# -- the three functions -------------------------------------------------------------------------------------------
+SUPPORT = tf.constant([[0.0, 0.0], [4.0, 0.0], [2.0, 0.0], [0.0, 6.0]], tf.float64)
+LABELS = tf.constant([0, 1, 0, 1])
+QUERY = tf.constant([[1.0, 1.0], [3.0, 4.0], [4.0, 3.0]], tf.float64)
+
+
+def test_prototypes_and_logits_by_hand():
+    np.testing.assert_array_equal(tfmeta.compute_prototypes(SUPPORT, LABELS, 2), [[1.0, 0.0], [2.0, 3.0]])
+    by_hand = [[-1.0, -5.0], [-20.0, -2.0], [-18.0, -4.0]]  # (3, 4) is 2 right of and 4 above (1, 0): 4 + 16
+    np.testing.assert_allclose(tfmeta.prototypical_logits(SUPPORT, LABELS, QUERY, 2), by_hand, rtol=1e-12)
+
+
+def test_the_distance_is_squared():
+    """The same assertion must refuse the distance itself, which some implementations use."""
+    logits = tfmeta.prototypical_logits(SUPPORT, LABELS, QUERY, 2).numpy()
+    unsquared = -np.sqrt(-logits)
+    expected = naive_logits(SUPPORT.numpy(), LABELS.numpy(), QUERY.numpy())
+    np.testing.assert_allclose(logits, expected, rtol=1e-12)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(unsquared, expected, rtol=1e-12)
+
+
+def test_classes_may_have_different_numbers_of_shots():
+    support = tf.constant([[3.0, 3.0], [1.0, 0.0], [2.0, 0.0], [6.0, 3.0]])
+    prototypes = tfmeta.compute_prototypes(support, tf.constant([2, 0, 2, 2]), 4)
+    np.testing.assert_allclose(prototypes[0], [1.0, 0.0])
+    np.testing.assert_array_equal(prototypes[1], [0.0, 0.0], "a class without an example")
+    np.testing.assert_allclose(prototypes[2], [11.0 / 3.0, 2.0], rtol=1e-6)
+    np.testing.assert_array_equal(prototypes[3], [0.0, 0.0])
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_logits_agree_with_naive_loops(random_episodes, offset):
+    one = task(random_episodes(n_way=4, k_shot=3, n_query=5, dim=7))
+    support, query = one.support_x + offset, one.query_x + offset  # only differences matter
+    expected = naive_logits(support.numpy(), one.support_y.numpy(), query.numpy())
+    np.testing.assert_allclose(
+        tfmeta.prototypical_logits(support, one.support_y, query, 4), expected, rtol=1e-9, atol=1e-9
+    )
+
+
+def test_squared_euclidean_is_never_negative():
+    rows = tf.constant(np.random.default_rng(0).normal(100.0, 1e-3, (50, 20)), tf.float32)
+    distances = tfmeta.squared_euclidean(rows, rows[:7]).numpy()
+    assert distances.shape == (50, 7)
+    assert distances.min() >= 0.0
+
+
+def test_one_shot_is_a_soft_nearest_neighbour_in_squared_distance(random_episodes):
+    one = task(random_episodes(n_way=4, k_shot=1, n_query=3))
+    probabilities = tf.nn.softmax(tfmeta.prototypical_logits(one.support_x, one.support_y, one.query_x, 4)).numpy()
+    for j, q in enumerate(one.query_x.numpy()):
+        weights = np.array([np.exp(-np.sum((q - s) ** 2)) for s in one.support_x.numpy()])
+        for s, label in enumerate(one.support_y.numpy()):
+            assert probabilities[j, label] == pytest.approx(weights[s] / weights.sum(), rel=1e-9)
+
+
+# -- one task through the encoder -----------------------------------------------------------------------------------
+def test_query_outputs_are_the_papers_equations_on_embeddings_and_label_blind(stream):
+    learner, one = small(), task(first(stream))
+    outputs = learner.query_outputs(one).numpy()
+    expected = naive_logits(
+        learner.embed(one.support_x).numpy(), one.support_y.numpy(), learner.embed(one.query_x).numpy()
+    )
+    assert outputs.shape == (12, 3)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(outputs, learner.query_outputs(one._replace(query_y=(one.query_y + 1) % 3)))
+    np.testing.assert_array_equal(outputs, learner.query_outputs(one, transductive=False))
+    alone = [learner.query_outputs(one._replace(query_x=one.query_x[j : j + 1]))[0] for j in range(12)]
+    np.testing.assert_allclose(alone, outputs, rtol=1e-4, atol=1e-6)
+
+
+def test_permuting_support_items_changes_nothing_and_classes_permute(stream):
+    learner, one = small(), task(first(stream))
+    outputs = learner.query_outputs(one).numpy()
+    order = np.array([3, 0, 5, 1, 4, 2])
+    shuffled = one._replace(support_x=tf.gather(one.support_x, order), support_y=tf.gather(one.support_y, order))
+    np.testing.assert_allclose(learner.query_outputs(shuffled), outputs, rtol=1e-4, atol=1e-6)
+    renaming = np.array([2, 0, 1], np.int32)  # class k is now called renaming[k]
+    renamed = one._replace(support_y=tf.gather(renaming, one.support_y))
+    np.testing.assert_allclose(learner.query_outputs(renamed).numpy()[:, renaming], outputs, rtol=1e-4, atol=1e-6)
+    assert np.abs(learner.query_outputs(renamed).numpy() - outputs).max() > 1e-4
+
+
+def test_permuting_tasks_permutes_their_results(stream):
+    learner, episodes, order = small(), first(stream), [2, 0, 3, 1]
+    found = learner.measure(episodes)
+    again = learner.measure(Episode(*(tf.gather(tensor, order) for tensor in episodes)))
+    for name in ("loss", "accuracy"):
+        assert found[name].shape == (4,)
+        np.testing.assert_allclose(tf.gather(found[name], order), again[name], rtol=1e-5)
+    for i in range(4):
+        one = task(episodes, i)
+        logits = learner.query_outputs(one).numpy()
+        likelihood = np.log(softmax(logits))[np.arange(12), one.query_y.numpy()]
+        assert found["loss"][i].numpy() == pytest.approx(-likelihood.mean(), rel=1e-4)
+        assert found["accuracy"][i].numpy() == pytest.approx(np.mean(logits.argmax(axis=1) == one.query_y.numpy()))
+
+
+# -- adapt --------------------------------------------------------------------------------------------------------
+def test_adapt_gives_an_ordinary_model_with_the_same_probabilities(stream, tmp_path):
+    learner, one = small(), task(first(stream))
+    learner.fit(stream, steps_per_epoch=3, verbose=0)
+    before = [v.numpy() for v in learner.variables]
+    adapted = learner.adapt(one.support_x, one.support_y)
+    assert isinstance(adapted, keras.Model)
+    assert not isinstance(adapted, tfmeta.PrototypicalNetwork)
+    predicted = adapted.predict(one.query_x, verbose=0)
+    np.testing.assert_allclose(softmax(predicted), softmax(learner.query_outputs(one).numpy()), rtol=1e-3, atol=1e-5)
+    prototypes = tfmeta.compute_prototypes(learner.embed(one.support_x), one.support_y, 3).numpy()
+    np.testing.assert_allclose(adapted.layers[-1].kernel, 2 * prototypes.T, rtol=1e-6)
+    np.testing.assert_allclose(adapted.layers[-1].bias, -np.sum(prototypes**2, axis=1), rtol=1e-6)
+
+    adapted.save(tmp_path / "task.keras")
+    loaded = keras.models.load_model(tmp_path / "task.keras")
+    np.testing.assert_array_equal(loaded.predict(one.query_x, verbose=0), predicted)
+    for variable in adapted.variables:  # nothing done to the copy reaches the learner
+        variable.assign(tf.zeros_like(variable))
+    for old, new in zip(before, learner.variables, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+def test_adapt_takes_arrays_and_unequal_shots(stream):
+    learner, one = small(), task(first(stream))
+    keep = [0, 1, 2, 3, 4] if len(set(one.support_y.numpy()[:5])) == 3 else [1, 2, 3, 4, 5]
+    x, y = one.support_x.numpy()[keep], one.support_y.numpy()[keep]
+    fewer = one._replace(support_x=tf.constant(x), support_y=tf.constant(y))
+    predicted = learner.adapt(x.tolist(), y.astype(np.int64).tolist()).predict(one.query_x, verbose=0)
+    np.testing.assert_allclose(softmax(predicted), softmax(learner.query_outputs(fewer).numpy()), rtol=1e-3, atol=1e-5)
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+def test_bad_encoders_are_named():
+    with pytest.raises(TypeError, match=r"encoder must be a keras.Model. Received: encoder of type Dense"):
+        tfmeta.PrototypicalNetwork(keras.layers.Dense(3))
+    unbuilt = keras.Sequential([keras.layers.Dense(3)], name="late")
+    with pytest.raises(ValueError, match=r"encoder must be built.*Received: encoder='late', which has no variables"):
+        tfmeta.PrototypicalNetwork(unbuilt)
+    maps = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3)], name="maps")
+    with pytest.raises(ValueError, match=r"embeddings \[batch, dim\].*'maps' with outputs of shape \(6, 6, 2\)"):
+        tfmeta.PrototypicalNetwork(maps)
+    frozen = tfmeta.networks.mlp(2)
+    frozen.trainable = False
+    with pytest.raises(ValueError, match=r"encoder must have trainable variables"):
+        tfmeta.PrototypicalNetwork(frozen)
+
+
+def test_bad_datasets_are_named_before_work_starts(tiny, stream):
+    learner = small()
+    before = functional.values(learner.encoder.trainable_variables)
+    waves = sinusoid_episodes(k_shot=2, n_query=3, meta_batch_size=2, seed=0)
+    with pytest.raises(ValueError, match=r"takes inputs of shape \(16, 16, 1\). Received: support_x with \(1,\)"):
+        learner.fit(waves, steps_per_epoch=1, verbose=0)
+    with pytest.raises(ValueError, match=r"integer labels. Received: support_y with dtype=float32"):
+        tfmeta.PrototypicalNetwork(tfmeta.networks.mlp(2)).check_episode(first(waves))
+    with pytest.raises(TypeError, match=r"x must be a tf.data.Dataset of Episode.*Received: x of type Episode"):
+        learner.fit(first(stream))
+    for old, new in zip(before, learner.encoder.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new.numpy())
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros((3, 16, 16, 1)), [0.0, 1.0, 2.0], r"integer labels. Received: support_y with dtype=float"),
+        (np.zeros((3, 12, 12, 1)), [0, 1, 2], r"of shape \(16, 16, 1\). Received: support_x with \(12, 12, 1\)"),
+        (np.full((3, 16, 16, 1), np.nan), [0, 1, 2], r"must be finite. Received: support_x with 768 NaN"),
+        (np.zeros((3, 16, 16, 1), np.uint8), [0, 1, 2], r"floats in \[0, 1\]. Received: support_x with dtype=uint8"),
+        (np.zeros((3, 16, 16, 1)), [0, 2, 2], r"every class present. Received: support_y=\[0, 2, 2\]"),
+        (np.zeros((3, 16, 16, 1)), [0, 1], r"same number of examples.*support_y with shape=\(2,\)"),
+        (np.zeros((0, 16, 16, 1)), [], r"at least one. Received: support_x with shape=\(0, 16, 16, 1\)"),
+    ],
+)
+def test_bad_support_sets_are_named(x, y, message):
+    with pytest.raises(ValueError, match=message):
+        small().adapt(x, y)
