@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tfmeta
 from tfmeta import functional
+from tfmeta.algorithms import copies
 from tfmeta.datasets import sinusoid_episodes
 from tfmeta.episodes import Episode
 
@@ -23,6 +24,14 @@ def small(seed=0, **options):
 @pytest.fixture
 def stream(tiny):
     return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
+
+
+def warmed(episodes):
+    """A learner whose moving averages fit the images: before training its embeddings would all but coincide."""
+    learner = small()
+    copies.set_batch_norm_statistics(learner.encoder, tf.reshape(episodes.query_x, (-1, 16, 16, 1)))
+    assert np.ptp(learner.query_outputs(task(episodes))) > 1.0
+    return learner
 
 
 def first(dataset):
@@ -109,33 +118,36 @@ def test_one_shot_is_a_soft_nearest_neighbour_in_squared_distance(random_episode
 
 # -- one task through the encoder -----------------------------------------------------------------------------------
 def test_query_outputs_are_the_papers_equations_on_embeddings_and_label_blind(stream):
-    learner, one = small(), task(first(stream))
+    episodes = first(stream)
+    learner, one = warmed(episodes), task(episodes)
     outputs = learner.query_outputs(one).numpy()
     expected = naive_logits(
         learner.embed(one.support_x).numpy(), one.support_y.numpy(), learner.embed(one.query_x).numpy()
     )
     assert outputs.shape == (12, 3)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(outputs, learner.query_outputs(one._replace(query_y=(one.query_y + 1) % 3)))
     np.testing.assert_array_equal(outputs, learner.query_outputs(one, transductive=False))
     alone = [learner.query_outputs(one._replace(query_x=one.query_x[j : j + 1]))[0] for j in range(12)]
-    np.testing.assert_allclose(alone, outputs, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(alone, outputs, rtol=1e-4, atol=1e-4)
 
 
 def test_permuting_support_items_changes_nothing_and_classes_permute(stream):
-    learner, one = small(), task(first(stream))
+    episodes = first(stream)
+    learner, one = warmed(episodes), task(episodes)
     outputs = learner.query_outputs(one).numpy()
     order = np.array([3, 0, 5, 1, 4, 2])
     shuffled = one._replace(support_x=tf.gather(one.support_x, order), support_y=tf.gather(one.support_y, order))
-    np.testing.assert_allclose(learner.query_outputs(shuffled), outputs, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(learner.query_outputs(shuffled), outputs, rtol=1e-4, atol=1e-4)
     renaming = np.array([2, 0, 1], np.int32)  # class k is now called renaming[k]
     renamed = one._replace(support_y=tf.gather(renaming, one.support_y))
-    np.testing.assert_allclose(learner.query_outputs(renamed).numpy()[:, renaming], outputs, rtol=1e-4, atol=1e-6)
-    assert np.abs(learner.query_outputs(renamed).numpy() - outputs).max() > 1e-4
+    np.testing.assert_allclose(learner.query_outputs(renamed).numpy()[:, renaming], outputs, rtol=1e-4, atol=1e-4)
+    assert np.abs(learner.query_outputs(renamed).numpy() - outputs).max() > 0.1
 
 
 def test_permuting_tasks_permutes_their_results(stream):
-    learner, episodes, order = small(), first(stream), [2, 0, 3, 1]
+    episodes, order = first(stream), [2, 0, 3, 1]
+    learner = warmed(episodes)
     found = learner.measure(episodes)
     again = learner.measure(Episode(*(tf.gather(tensor, order) for tensor in episodes)))
     for name in ("loss", "accuracy"):
@@ -151,14 +163,14 @@ def test_permuting_tasks_permutes_their_results(stream):
 
 # -- adapt --------------------------------------------------------------------------------------------------------
 def test_adapt_gives_an_ordinary_model_with_the_same_probabilities(stream, tmp_path):
-    learner, one = small(), task(first(stream))
-    learner.fit(stream, steps_per_epoch=3, verbose=0)
+    episodes = first(stream)
+    learner, one = warmed(episodes), task(episodes)
     before = [v.numpy() for v in learner.variables]
     adapted = learner.adapt(one.support_x, one.support_y)
     assert isinstance(adapted, keras.Model)
     assert not isinstance(adapted, tfmeta.PrototypicalNetwork)
     predicted = adapted.predict(one.query_x, verbose=0)
-    np.testing.assert_allclose(softmax(predicted), softmax(learner.query_outputs(one).numpy()), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(softmax(predicted), softmax(learner.query_outputs(one).numpy()), rtol=1e-4, atol=1e-4)
     prototypes = tfmeta.compute_prototypes(learner.embed(one.support_x), one.support_y, 3).numpy()
     np.testing.assert_allclose(adapted.layers[-1].kernel, 2 * prototypes.T, rtol=1e-6)
     np.testing.assert_allclose(adapted.layers[-1].bias, -np.sum(prototypes**2, axis=1), rtol=1e-6)
@@ -173,12 +185,13 @@ def test_adapt_gives_an_ordinary_model_with_the_same_probabilities(stream, tmp_p
 
 
 def test_adapt_takes_arrays_and_unequal_shots(stream):
-    learner, one = small(), task(first(stream))
+    episodes = first(stream)
+    learner, one = warmed(episodes), task(episodes)
     keep = [0, 1, 2, 3, 4] if len(set(one.support_y.numpy()[:5])) == 3 else [1, 2, 3, 4, 5]
     x, y = one.support_x.numpy()[keep], one.support_y.numpy()[keep]
     fewer = one._replace(support_x=tf.constant(x), support_y=tf.constant(y))
     predicted = learner.adapt(x.tolist(), y.astype(np.int64).tolist()).predict(one.query_x, verbose=0)
-    np.testing.assert_allclose(softmax(predicted), softmax(learner.query_outputs(fewer).numpy()), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(softmax(predicted), softmax(learner.query_outputs(fewer).numpy()), rtol=1e-4, atol=1e-4)
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

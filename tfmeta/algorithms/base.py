@@ -37,6 +37,11 @@ def like(tensors: functional.Tensors) -> list[tf.TensorSpec]:
     return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
 
 
+def is_random_state(variable: keras.Variable) -> bool:
+    """Whether the variable is the state of a layer's random numbers, such as dropout's."""
+    return variable.path.endswith("seed_generator_state")
+
+
 def _episodes(data) -> Episode:
     """The meta-batch itself: `train_on_batch` and `test_on_batch` wrap it in a tuple of inputs, targets, weights."""
     return data if isinstance(data, Episode) else data[0]
@@ -210,6 +215,20 @@ class EpisodicModel(keras.Model, abc.ABC):
                 lambda meta_batch: map_tasks(function, meta_batch, signature), jit_compile=False, reduce_retracing=True
             )
         return self._compiled_maps.functions[key](episodes)
+
+    def _salts(self, episodes: Episode) -> tf.Tensor:
+        """A number of its own for every task of every outer step, `[meta_batch_size]`."""
+        size = tf.cast(tf.shape(episodes.support_y)[0], tf.int64)
+        return self.optimizer.iterations.value * size + tf.range(size)
+
+    def _task_state(self, salt: tf.Tensor) -> list[tf.Tensor]:
+        """Non-trainable values for one task, with a random state of its own where there is dropout."""
+        return [
+            variable.value + tf.cast(tf.stack([tf.zeros_like(salt), salt]), variable.dtype)
+            if is_random_state(variable)
+            else tf.convert_to_tensor(variable.value)
+            for variable in self._network_of_tasks.non_trainable_variables
+        ]
 
     def _report(self, results: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Running means over the epoch, of scalars or of one value a task, for the progress bar."""

@@ -142,21 +142,10 @@ class MAML(base.EpisodicModel):
                 )
 
     # -- a meta-batch --------------------------------------------------------------------------------------------
-    def _task_state(self, salt: tf.Tensor) -> list[tf.Tensor]:
-        """Non-trainable values for one task, with a random state of its own where there is dropout."""
-        return [
-            variable.value + tf.cast(tf.stack([tf.zeros_like(salt), salt]), variable.dtype)
-            if variable.path.endswith("seed_generator_state")
-            else tf.convert_to_tensor(variable.value)
-            for variable in self.learner.non_trainable_variables
-        ]
-
     def outer_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """One outer step: the mean of the tasks' exact meta-gradients, applied by the compiled optimizer."""
         params = functional.values(self.learner.trainable_variables)
         classification = inputs.is_classification(episodes)
-        size = tf.shape(episodes.support_y)[0]
-        salts = self.optimizer.iterations.value * tf.cast(size, tf.int64) + tf.range(tf.cast(size, tf.int64))
 
         def one_task(task):
             episode, salt = task
@@ -169,7 +158,7 @@ class MAML(base.EpisodicModel):
             return tf.cast(result.loss, tf.float32), correct, result.gradients
 
         signature = (base.SCALAR, base.SCALAR, base.like(params))
-        loss, accuracy, gradients = base.map_tasks(one_task, (episodes, salts), signature)
+        loss, accuracy, gradients = base.map_tasks(one_task, (episodes, self._salts(episodes)), signature)
         self.optimizer.apply([tf.reduce_mean(g, axis=0) for g in gradients], self.learner.trainable_variables)
         return {"loss": loss} | ({"accuracy": accuracy} if classification else {})
 

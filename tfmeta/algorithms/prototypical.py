@@ -139,25 +139,35 @@ class PrototypicalNetwork(base.EpisodicModel):
         """One step on the mean loss of the episodes; each is normalised by its own batch statistics."""
         params = functional.values(self.encoder.trainable_variables)
         state = functional.values(self.encoder.non_trainable_variables)
-        n_support = episodes.support_y.shape[1]
 
-        def one_task(episode):
+        def one_task(task):
+            episode, salt = task
             n_way = tf.reduce_max(episode.support_y) + 1
+            # Not the static shape: Keras traces episodes of a second size with unknown sizes.
+            n_support = tf.shape(episode.support_y)[0]
             images = tf.concat([episode.support_x, episode.query_x], axis=0)
             with tf.GradientTape() as tape:
                 tape.watch(params)
-                embeddings, new_state = self.encoder.stateless_call(params, state, images, training=True)
+                embeddings, new_state = self.encoder.stateless_call(
+                    params, self._task_state(salt), images, training=True
+                )
                 logits = prototypical_logits(embeddings[:n_support], episode.support_y, embeddings[n_support:], n_way)
                 loss = functional.cross_entropy(episode.query_y, logits)
             gradients = tape.gradient(loss, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             return tf.cast(loss, tf.float32), functional.accuracy(episode.query_y, logits), gradients, new_state
 
         signature = (base.SCALAR, base.SCALAR, base.like(params), base.like(state))
-        loss, accuracy, gradients, states = base.map_tasks(one_task, episodes, signature)
+        episodes_and_salts = (episodes, self._salts(episodes))
+        loss, accuracy, gradients, states = base.map_tasks(one_task, episodes_and_salts, signature)
         self.optimizer.apply([tf.reduce_mean(g, axis=0) for g in gradients], self.encoder.trainable_variables)
         for variable, new in zip(self.encoder.non_trainable_variables, states, strict=True):
-            # Moving averages move by the mean over episodes; a random state goes on from the first one's.
-            variable.assign(tf.reduce_mean(new, axis=0) if new.dtype.is_floating else new[0])
+            if base.is_random_state(variable):  # the next step has other salts
+                continue
+            if new.dtype.is_floating:
+                # Moving averages move by the mean over episodes; as a difference, so that frozen weights stay exact.
+                variable.assign_add(tf.reduce_mean(new - variable.value, axis=0))
+            else:
+                variable.assign(new[0])
         return {"loss": loss, "accuracy": accuracy}
 
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
