@@ -40,8 +40,12 @@ def moments(x, axes, shift=None, keepdims=False, name=None):
     with tf.name_scope(name or "moments"):
         half = x.dtype in (tf.float16, tf.bfloat16)
         y = tf.cast(x, tf.float32) if half else x
-        mean = tf.reduce_mean(y, axes, keepdims=True)
-        variance = tf.reduce_mean(tf.square(y - mean), axes, keepdims=keepdims)
+        # Sums rather than means, and the mean's sign turned before it is spread out: the derivatives of these need
+        # fewer passes over the whole tensor.
+        total = tf.reduce_sum(y, axes, keepdims=True)
+        share = tf.cast(tf.size(total), y.dtype) / tf.cast(tf.size(y), y.dtype)
+        mean = total * share
+        variance = tf.reduce_sum(tf.square(y + (-mean)), axes, keepdims=keepdims) * share
         mean = mean if keepdims else tf.squeeze(mean, axes)
         return (tf.cast(mean, x.dtype), tf.cast(variance, x.dtype)) if half else (mean, variance)
 
