@@ -78,7 +78,8 @@ def restore(model: keras.Model, folder: Path) -> int:
     try:
         model.load_weights(newest)
     except (OSError, ValueError, KeyError) as error:
+        # Keras's own message is a page long; it is the cause, for those who want to read it.
         raise DamagedCheckpointError(
-            f"checkpoint {newest} does not fit this architecture ({error}). Resume with the settings it was made with."
+            f"checkpoint {newest} does not fit this architecture. Resume with the settings it was made with."
         ) from error
     return int(epoch)

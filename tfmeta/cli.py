@@ -23,9 +23,11 @@ DataDir = Annotated[Optional[Path], typer.Option(help="Where Omniglot is kept. D
 
 @contextlib.contextmanager
 def plain_errors():
-    """Turn the library's errors into one line and exit status 2; a stop by Ctrl-C into 130."""
+    """Turn the library's errors into one line and exit status 2."""
     try:
         yield
+    except typer.Exit:  # a RuntimeError by descent, but a status that has been chosen already
+        raise
     except (ValueError, OSError, RuntimeError) as error:
         typer.echo(f"tfmeta: {error}", err=True)
         raise typer.Exit(2) from error
@@ -92,13 +94,14 @@ def train(
             if folder.exists():  # before the data is loaded
                 raise FileExistsError(f"run folder {folder} exists and is not overwritten. "
                                       f"Choose another, or go on with it: tfmeta train --resume {folder}")  # fmt: skip
+        data = runs.load_data(settings.dataset, data_dir)
         try:
             _, score = runs.train(
-                settings, folder, data=runs.load_data(settings.dataset, data_dir), resume=resume is not None,
-                verbose=1 if sys.stdout.isatty() else 2,
-            )  # fmt: skip
+                settings, folder, data=data, resume=resume is not None, verbose=1 if sys.stdout.isatty() else 2
+            )
         except KeyboardInterrupt as stop:
-            typer.echo(f"\nstopped. Go on from the last epoch with: tfmeta train --resume {folder}", err=True)
+            if (folder / "settings.json").is_file():  # else there is nothing yet to go on with
+                typer.echo(f"\nstopped. Go on from the last epoch with: tfmeta train --resume {folder}", err=True)
             raise typer.Exit(130) from stop
     typer.echo(f"{score}\nrun folder: {folder}")
 
@@ -134,8 +137,9 @@ def evaluate(
         if classes is None:
             raise ValueError(f"{dataset or settings.dataset} defines no validation classes. Received: split={split!r}")
         score = evaluation.evaluate(
-            learner, classes, n_way=n_way or settings.n_way, k_shot=k_shot or settings.k_shot, n_query=n_query,
-            episodes=episodes, seed=seed, transductive=transductive,
+            learner, classes, n_query=n_query, episodes=episodes, seed=seed, transductive=transductive,
+            # `or` would take a mistyped 0 for "not given".
+            n_way=settings.n_way if n_way is None else n_way, k_shot=settings.k_shot if k_shot is None else k_shot,
         )  # fmt: skip
     typer.echo(str(score))
 

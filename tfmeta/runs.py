@@ -129,8 +129,10 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
         Finn et al. (2017), algorithm 2. https://arxiv.org/abs/1703.03400
     """
     folder = Path(folder)
-    if resume and settings != read_settings(folder):
-        raise ValueError(f"a run is resumed with its own settings, {folder / 'settings.json'}. Received: others")
+    if resume and settings != (own := read_settings(folder)):
+        asked, there = settings.to_dict(), own.to_dict()
+        others = ", ".join(f"{k}={asked[k]!r} (not {there[k]!r})" for k in asked if asked[k] != there[k])
+        raise ValueError(f"a run is resumed with its own settings, {folder / 'settings.json'}. Received: {others}")
     if not resume and folder.exists():
         raise FileExistsError(
             f"run folder {folder} exists and is not overwritten. Choose another, or go on with it: "

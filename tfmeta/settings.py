@@ -68,6 +68,11 @@ class TrainSettings:
                 raise ValueError(
                     f"{name} must be one of {', '.join(allowed)}. Received: {name}={getattr(self, name)!r}"
                 )
+        # Not only for tidiness: as a path, the empty name is the current folder with all its images.
+        if not isinstance(self.dataset, str) or not self.dataset:
+            raise ValueError(
+                f"dataset must be one of {', '.join(DATASETS)} or a folder. Received: dataset={self.dataset!r}"
+            )
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type == "int" or (field.type == "int | None" and value is not None):
@@ -100,7 +105,8 @@ class TrainSettings:
         known = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(fields) - set(known))
         if unknown:
-            raise ValueError(f"settings must be among {', '.join(known)}. Received: {', '.join(unknown)}")
+            received = ", ".join(f"{name}={fields[name]!r}" for name in unknown)
+            raise ValueError(f"settings must be among {', '.join(known)}. Received: {received}")
         return cls(**fields)
 
 

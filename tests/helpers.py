@@ -1,0 +1,61 @@
+"""What several test files need: tiny data, folders of drawings, pictures that show something, other processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.conftest import make_classes
+from tfmeta.datasets import Splits
+
+ROOT = Path(__file__).parents[1]
+COMMAND = Path(sys.executable).with_name("tfmeta")
+
+
+def tiny_splits(n_classes=6):
+    """Class-disjoint parts with 20 images 16x16 a class."""
+    return Splits(*(make_classes([20] * n_classes, seed=seed) for seed in (0, 1, 2)))
+
+
+def draw_folder(root, n_classes=15, per_class=6, size=16):
+    """A folder with a folder of PNGs per class; 15 classes are divided 9:3:3."""
+    classes = make_classes([per_class] * n_classes, size=size)
+    for k in range(n_classes):
+        folder = Path(root) / f"class{k:02d}"
+        folder.mkdir(parents=True)
+        for i, image in enumerate(classes.images[classes.labels == k]):
+            Image.fromarray(image[..., 0]).save(folder / f"{i}.png")
+    return Path(root)
+
+
+def assert_shows_something(path):
+    """The file is a picture of a useful size with many different pixels."""
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("L"), np.float64)
+    assert min(pixels.shape) >= 100, f"{path} is only {pixels.shape}"
+    assert pixels.std() > 5, f"{path} is all but blank"
+    assert len(np.unique(pixels)) >= 20, f"{path} has {len(np.unique(pixels))} shades"
+
+
+def contents(folder):
+    """Every file below a folder with its bytes."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.is_file()}
+
+
+def environment(**changes):
+    """The environment of a fresh process without what this test process has set; `None` removes a variable."""
+    ours = ("TF_CPP_MIN_LOG_LEVEL", "TFMETA_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    kept |= {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"} | changes
+    return {name: value for name, value in kept.items() if value is not None}
+
+
+def run_python(script, *arguments, **changes):
+    """Run a script in a process of its own, in the repository's root."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=ROOT, env=environment(**changes), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
