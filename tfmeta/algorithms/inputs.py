@@ -86,11 +86,11 @@ def check_support(support_x, support_y) -> tuple[tf.Tensor, tf.Tensor]:
         raise ValueError(
             "support_x must be scaled as in training, floats in [0, 1]. Received: support_x with dtype=uint8"
         )
-    if not np.all(np.isfinite(support_x)):
-        raise ValueError(
-            "support_x must be finite. "
-            f"Received: support_x with {np.sum(~np.isfinite(support_x))} NaN or infinite values"
-        )
+    for name, values in (("support_x", support_x), ("support_y", support_y)):
+        if not np.all(np.isfinite(values)):
+            raise ValueError(
+                f"{name} must be finite. Received: {name} with {np.sum(~np.isfinite(values))} NaN or infinite values"
+            )
     if np.issubdtype(support_y.dtype, np.integer):
         present = np.unique(support_y)
         if support_y.ndim != 1 or not np.array_equal(present, np.arange(len(present))):

@@ -128,18 +128,26 @@ class MAML(base.EpisodicModel):
         return {"inner_steps": self.eval_inner_steps, "inner_lr": self.inner_lr}
 
     def check_episode(self, episode: Episode) -> None:
-        """Refuse a meta-batch whose inputs or number of classes do not fit the learner."""
+        """Refuse a meta-batch whose inputs, targets or number of classes do not fit the learner."""
         super().check_episode(episode)
-        if inputs.is_classification(episode) and self.loss_function is None:
+        if self.loss_function is not None:
+            return
+        shape = inputs.known_shape(self.learner, "output_shape")
+        if shape is None:
+            shape = tuple(self.learner(episode.support_x[0, :1]).shape[1:])
+        if inputs.is_classification(episode):
             n_way = int(tf.reduce_max(episode.support_y)) + 1
-            shape = inputs.known_shape(self.learner, "output_shape")
-            if shape is None:
-                shape = tuple(self.learner(episode.support_x[0, :1]).shape[1:])
             if shape[-1] != n_way:
                 raise ValueError(
                     f"the learner's output must be n_way={n_way} wide, one logit per class of an episode. "
                     f"Received: learner={self.learner.name!r} with outputs of shape {shape}"
                 )
+        # Targets [n] minus outputs [n, 1] would be a matrix [n, n], with no error.
+        elif (targets := tuple(episode.support_y.shape[2:])) != shape:
+            raise ValueError(
+                f"targets must have the shape of the outputs, {shape} for each example, and labels must be integers. "
+                f"Received: support_y with {targets}, dtype={episode.support_y.dtype.name}"
+            )
 
     # -- a meta-batch --------------------------------------------------------------------------------------------
     def outer_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
