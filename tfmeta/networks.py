@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import layers
 
 from tfmeta import threads
@@ -46,7 +47,8 @@ def conv4(
         Keras's 0.99 needs a thousand steps to forget its start, more than many short runs have.
     """
     check_sizes(filters=filters, **({} if n_way is None else {"n_way": n_way}))
-    if len(input_shape) != 3 or min(input_shape[:2]) < 16:
+    whole = all(isinstance(length, int | np.integer) for length in input_shape)
+    if len(input_shape) != 3 or not whole or min(input_shape[:2]) < 16 or input_shape[2] < 1:
         raise ValueError(
             "input_shape must be (height, width, channels) with at least 16 pixels each way, since four blocks halve "
             f"the image four times. Received: input_shape={tuple(input_shape)}"
