@@ -215,5 +215,56 @@ def test_errors_name_what_was_received(random_episodes):
     params = functional.values(network.trainable_variables)
     with pytest.raises(ValueError, match=r"'nested' or 'mixed'. Received: gradient_mode='reverse'"):
         functional.meta_gradient(network, params, episode, inner_lr=0.1, inner_steps=1, gradient_mode="reverse")
-    with pytest.raises(ValueError, match=r"4 parameter tensors. Received: inner_lr with 3 entries"):
+    with pytest.raises(ValueError, match=r"4 adapted parameter tensors. Received: inner_lr with 3 entries"):
         functional.meta_gradient(network, params, episode, inner_lr=[0.1] * 3, inner_steps=1)
+
+
+@pytest.mark.parametrize("mode", ["nested", "mixed"])
+@pytest.mark.parametrize("adapted", [[2, 3], [0], None])
+def test_meta_gradient_of_a_part_that_adapts_equals_finite_differences(random_episodes, mode, adapted):
+    """All of theta has a gradient, whatever the inner loop changes; a start that depends on theta is passed through."""
+    network, episode = smooth_network(), one(random_episodes())
+    params = functional.values(network.trainable_variables)
+    inner = {"inner_lr": 0.3, "inner_steps": 2, "adapted": adapted}
+
+    def start(theta):
+        return [theta[0], theta[1] + tf.reduce_sum(theta[0] ** 2, axis=0), theta[2], theta[3]]
+
+    result = functional.meta_gradient(network, params, episode, **inner, gradient_mode=mode, start=start)
+    rng = np.random.default_rng(1)
+    direction = [rng.normal(size=w.shape) for w in params]
+    along = sum(float(tf.reduce_sum(g * d)) for g, d in zip(result.gradients, direction, strict=True))
+
+    def at(t):
+        moved = [w + t * d for w, d in zip(params, direction, strict=True)]
+        return float(query_loss(network, start(moved), episode, **inner))
+
+    e = 1e-4
+    exact = (8 * (at(e) - at(-e)) - (at(2 * e) - at(-2 * e))) / (12 * e)
+    assert along == pytest.approx(exact, rel=1e-8)
+
+
+def test_what_is_not_adapted_stays(random_episodes):
+    network, episode = smooth_network(), one(random_episodes())
+    params = functional.values(network.trainable_variables)
+    fast = functional.adapt(
+        network, params, episode.support_x, episode.support_y, inner_lr=0.3, inner_steps=3, adapted=[3]
+    )
+    assert_same(fast[:3], params[:3], rtol=0)
+    assert np.abs(fast[3] - params[3]).max() > 1e-3
+
+
+def test_a_clipped_step_has_the_norm_asked_for(random_episodes):
+    network, episode = smooth_network(), one(random_episodes())
+    params = functional.values(network.trainable_variables)
+    support = {"support_x": episode.support_x, "support_y": episode.support_y, "inner_lr": 1.0, "inner_steps": 1}
+    free = functional.adapt(network, params, **support)
+    clipped = functional.adapt(network, params, **support, clip_norm=0.01)
+    step = [a - b for a, b in zip(clipped, params, strict=True)]
+    assert float(tf.linalg.global_norm(step)) == pytest.approx(0.01)
+    longer = [a - b for a, b in zip(free, params, strict=True)]
+    assert_same(step, [s * 0.01 / tf.linalg.global_norm(longer) for s in longer], rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match=r"clip_norm needs gradient_mode='nested'. Received: clip_norm=1.0"):
+        functional.meta_gradient(
+            network, params, episode, inner_lr=0.1, inner_steps=1, gradient_mode="mixed", clip_norm=1.0
+        )

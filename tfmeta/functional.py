@@ -1,24 +1,32 @@
-"""MAML on one task, as functions of plain tensors: fast weights, adaptation, the exact meta-gradient.
+"""MAML on one task, as functions of plain tensors: adaptation and the exact meta-gradient.
 
-A Keras model is used as the function f(theta, x) through `stateless_call`: its variables are never assigned, so the
-learner is unchanged, gradients flow through every inner step, and batch-norm statistics are not disturbed. Assigning
-the adapted values to variables (`assign_sub`, `set_weights`) instead cuts the graph and yields, with no error, the
-first-order gradient.
+`tfmeta.stateless` says how a Keras model becomes the function f(theta, x) that these differentiate.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from tfmeta.episodes import Episode
-from tfmeta.moments import exact_moments
+from tfmeta.stateless import Predictor, Tensors, forward, gradient, values, without_dropout
 
-Tensors = Sequence[tf.Tensor]
+__all__ = [
+    "MetaGradient",
+    "Tensors",
+    "accuracy",
+    "adapt",
+    "cross_entropy",
+    "forward",
+    "inner_update",
+    "meta_gradient",
+    "values",
+    "without_dropout",
+]
+
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 # The loop over inner steps never runs side by side with itself, so one iteration at a time keeps memory lowest.
@@ -48,87 +56,36 @@ def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(hits, tf.float32))
 
 
-def values(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
-    """The variables' present values as plain tensors: the theta to start from.
+def inner_rates(inner_lr: float | tf.Tensor | Tensors, params: Tensors) -> list[tf.Tensor]:
+    """One rate a parameter tensor.
 
     Args:
-        variables: Keras variables.
+        inner_lr: the scalar alpha, or a list of Meta-SGD's rates, each a scalar or of its tensor's shape.
+        params: the tensors that are adapted.
 
     Returns:
-        Tensors of the same shapes.
+        Tensors, as many as `params` and of their types.
+
+    Raises:
+        ValueError: if `inner_lr` is a list of another length than `params`, or a rate has another shape.
 
     References:
-        Finn et al. (2017), algorithm 1, theta. https://arxiv.org/abs/1703.03400
+        Li et al. (2017), equation 1. https://arxiv.org/abs/1707.09835
     """
-    return [tf.convert_to_tensor(variable.value) for variable in variables]
-
-
-def forward(
-    learner: keras.Model, params: Tensors, x: tf.Tensor, *, non_trainable: Tensors | None = None, training: bool = True
-) -> tf.Tensor:
-    """The learner's output under other parameters than its own, f(theta', x).
-
-    Args:
-        learner: a built Keras model.
-        params: tensors in the order and shapes of `learner.trainable_variables`.
-        x: inputs `[batch, ...]`.
-        non_trainable: values for `learner.non_trainable_variables`; the present ones by default.
-        training: `True` lets batch norm use the statistics of `x` itself. Its moving averages are not updated.
-
-    Returns:
-        Outputs `[batch, n_outputs]`.
-
-    References:
-        Finn et al. (2017), section 2.2, f_theta'. https://arxiv.org/abs/1703.03400
-    """
-    if non_trainable is None:
-        non_trainable = values(learner.non_trainable_variables)
-    with exact_moments():
-        outputs, _ = learner.stateless_call(list(params), list(non_trainable), x, training=training)
-    return outputs
-
-
-@contextlib.contextmanager
-def without_dropout(learner: keras.Model) -> Iterator[None]:
-    """Within the block, dropout layers pass everything on although batch norm runs with `training=True`.
-
-    Keras has one `training` flag for both. Judging an adapted model needs batch statistics without dropout's noise.
-
-    Args:
-        learner: the model; its dropout rates are put back at the end of the block.
-
-    References:
-        Srivastava et al. (2014), "Dropout", section 10. https://jmlr.org/papers/v15/srivastava14a.html
-    """
-    dropping = [
-        layer
-        for layer in learner._flatten_layers()
-        if isinstance(layer, keras.layers.Dropout | keras.layers.GaussianDropout | keras.layers.AlphaDropout)
-    ]
-    rates = [layer.rate for layer in dropping]
-    try:
-        for layer in dropping:
-            layer.rate = 0.0
-        yield
-    finally:
-        for layer, rate in zip(dropping, rates, strict=True):
-            layer.rate = rate
-
-
-def _gradient(tape: tf.GradientTape, value: tf.Tensor, params: Tensors) -> list[tf.Tensor]:
-    gradients = tape.gradient(value, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return [tf.convert_to_tensor(gradient) for gradient in gradients]
-
-
-def _rates(inner_lr: float | tf.Tensor | Tensors, params: Tensors) -> list[tf.Tensor]:
-    """One rate a parameter tensor: the scalar alpha, or Meta-SGD's rates, each a scalar or of its tensor's shape."""
     if isinstance(inner_lr, list | tuple):
         if len(inner_lr) != len(params):
             raise ValueError(
-                f"inner_lr must have one rate for each of the {len(params)} parameter tensors. "
+                f"inner_lr must have one rate for each of the {len(params)} adapted parameter tensors. "
                 f"Received: inner_lr with {len(inner_lr)} entries"
             )
-        return [_number(rate, weight.dtype) for rate, weight in zip(inner_lr, params, strict=True)]
+        rates = [_number(rate, weight.dtype) for rate, weight in zip(inner_lr, params, strict=True)]
+        for i, (rate, weight) in enumerate(zip(rates, params, strict=True)):
+            if rate.shape.rank and not rate.shape.is_compatible_with(weight.shape):
+                raise ValueError(
+                    f"a rate must be one number or have the shape of its parameter tensor, {tuple(weight.shape)}. "
+                    f"Received: inner_lr[{i}] with shape={tuple(rate.shape)}"
+                )
+        return rates
     return [_number(inner_lr, weight.dtype) for weight in params]
 
 
@@ -138,7 +95,7 @@ def _number(rate: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 def inner_update(
-    learner: keras.Model,
+    learner: keras.Model | Predictor,
     params: Tensors,
     x: tf.Tensor,
     y: tf.Tensor,
@@ -146,18 +103,22 @@ def inner_update(
     inner_lr: float | Tensors,
     loss: Loss = cross_entropy,
     first_order: bool = False,
+    adapted: Sequence[int] | None = None,
+    clip_norm: float | None = None,
     non_trainable: Tensors | None = None,
 ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
     """One inner step, theta' = theta - alpha * gradient of the support loss.
 
     Args:
-        learner: a built Keras model.
+        learner: a built Keras model, or a function of `params` and `x`.
         params: theta, as for `forward`.
         x: support inputs `[batch, ...]`.
         y: support labels or targets `[batch, ...]`.
-        inner_lr: alpha, one number or one tensor per parameter tensor.
+        inner_lr: alpha, one number or one tensor per adapted parameter tensor.
         loss: function of (targets, outputs).
         first_order: treat the gradient as a constant, so that no second derivative flows.
+        adapted: positions in `params` of the tensors that change; all by default. No gradient of others is computed.
+        clip_norm: scale the step's gradient down to this global norm where it is longer.
         non_trainable: as for `forward`.
 
     Returns:
@@ -169,19 +130,26 @@ def inner_update(
     References:
         Finn et al. (2017), equation 1. https://arxiv.org/abs/1703.03400
     """
-    rates = _rates(inner_lr, params)
+    positions = range(len(params)) if adapted is None else adapted
+    moving = [params[i] for i in positions]
+    rates = inner_rates(inner_lr, moving)
     with tf.GradientTape() as tape:
-        tape.watch(params)
+        tape.watch(moving)
         outputs = forward(learner, params, x, non_trainable=non_trainable)
         value = tf.reduce_mean(loss(y, outputs))
-    gradients = _gradient(tape, value, params)
+    gradients = gradient(tape, value, moving)
+    if clip_norm is not None:
+        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
     if first_order:
-        gradients = [tf.stop_gradient(gradient) for gradient in gradients]
-    return [w - a * g for w, a, g in zip(params, rates, gradients, strict=True)], value, outputs
+        gradients = [tf.stop_gradient(g) for g in gradients]
+    new = list(params)
+    for i, w, a, g in zip(positions, moving, rates, gradients, strict=True):
+        new[i] = w - a * g
+    return new, value, outputs
 
 
 def adapt(
-    learner: keras.Model,
+    learner: keras.Model | Predictor,
     params: Tensors,
     support_x: tf.Tensor,
     support_y: tf.Tensor,
@@ -190,6 +158,8 @@ def adapt(
     inner_steps: int,
     loss: Loss = cross_entropy,
     first_order: bool = False,
+    adapted: Sequence[int] | None = None,
+    clip_norm: float | None = None,
     non_trainable: Tensors | None = None,
 ) -> list[tf.Tensor]:
     """Fast weights: `inner_steps` gradient steps on the support set, differentiable in `params`.
@@ -199,10 +169,12 @@ def adapt(
         params: theta, tensors in the order of `learner.trainable_variables`.
         support_x: `[n_way * k_shot, ...]`.
         support_y: `[n_way * k_shot]` labels, or targets.
-        inner_lr: alpha, one number or one tensor per parameter tensor.
+        inner_lr: alpha, one number or one tensor per adapted parameter tensor.
         inner_steps: M; 0 returns `params`.
         loss: function of (targets, outputs).
         first_order: cut the second derivatives.
+        adapted: positions in `params` of the tensors that change; all by default.
+        clip_norm: as for `inner_update`.
         non_trainable: as for `forward`.
 
     Returns:
@@ -218,7 +190,8 @@ def adapt(
     def step(i, fast):
         fast, _, _ = inner_update(
             learner, fast, support_x, support_y,
-            inner_lr=inner_lr, loss=loss, first_order=first_order, non_trainable=non_trainable,
+            inner_lr=inner_lr, loss=loss, first_order=first_order, adapted=adapted, clip_norm=clip_norm,
+            non_trainable=non_trainable,
         )  # fmt: skip
         return i + 1, fast
 
@@ -251,7 +224,7 @@ class MetaGradient(NamedTuple):
 
 
 def meta_gradient(
-    learner: keras.Model,
+    learner: keras.Model | Predictor,
     params: Tensors,
     episode: Episode,
     *,
@@ -260,6 +233,9 @@ def meta_gradient(
     loss: Loss = cross_entropy,
     first_order: bool = False,
     gradient_mode: str = "nested",
+    adapted: Sequence[int] | None = None,
+    clip_norm: float | None = None,
+    start: Callable[[Tensors], Tensors] | None = None,
     non_trainable: Tensors | None = None,
 ) -> MetaGradient:
     """The exact gradient of one task's query loss through its adaptation.
@@ -273,13 +249,18 @@ def meta_gradient(
         loss: function of (targets, outputs).
         first_order: FOMAML, the gradient at the fast weights, instead.
         gradient_mode: `"nested"` (two tapes; memory grows with M) or `"mixed"` (`tfmeta.mixed_mode`; memory does not).
+        adapted: positions of the tensors that the inner loop changes; all by default. All of theta has a gradient.
+        clip_norm: as for `inner_update`; nested tapes only.
+        start: the parameters that the inner loop begins with, as a function of theta; theta itself by default. It may
+            append tensors, such as Proto-MAML's head.
         non_trainable: as for `forward`.
 
     Returns:
         A `MetaGradient`.
 
     Raises:
-        ValueError: if `gradient_mode` is unknown, or `inner_lr` is a list of another length than `params`.
+        ValueError: if `gradient_mode` is unknown or mixed with `clip_norm`, or `inner_lr` is a list of another length
+            than the adapted tensors.
 
     References:
         Finn et al. (2017), algorithm 2, line 10, and section 5.2 for the first-order approximation.
@@ -287,24 +268,24 @@ def meta_gradient(
     """
     if gradient_mode not in ("nested", "mixed"):
         raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
+    if gradient_mode == "mixed" and clip_norm is not None:
+        raise ValueError(f"clip_norm needs gradient_mode='nested'. Received: clip_norm={clip_norm!r} with 'mixed'")
+    inner = {"inner_lr": inner_lr, "inner_steps": inner_steps, "loss": loss, "adapted": adapted}
     if gradient_mode == "mixed" and not first_order and inner_steps:
         from tfmeta import mixed_mode  # it is built from the functions of this file
 
-        return mixed_mode.meta_gradient(
-            learner, params, episode,
-            inner_lr=inner_lr, inner_steps=inner_steps, loss=loss, non_trainable=non_trainable,
-        )  # fmt: skip
+        return mixed_mode.meta_gradient(learner, params, episode, **inner, start=start, non_trainable=non_trainable)
     params = [tf.identity(weight) for weight in params]
-    rates = [tf.identity(rate) for rate in _rates(inner_lr, params)] if isinstance(inner_lr, list | tuple) else ()
+    rates = [tf.convert_to_tensor(rate) for rate in inner_lr] if isinstance(inner_lr, list | tuple) else []
     with tf.GradientTape() as outer:
         outer.watch([params, rates])
         fast = adapt(
-            learner, params, episode.support_x, episode.support_y,
-            inner_lr=rates or inner_lr, inner_steps=inner_steps, loss=loss, first_order=first_order,
-            non_trainable=non_trainable,
+            learner, params if start is None else start(params), episode.support_x, episode.support_y,
+            **(inner | {"inner_lr": rates or inner_lr}),
+            first_order=first_order, clip_norm=clip_norm, non_trainable=non_trainable,
         )  # fmt: skip
         outputs = forward(learner, fast, episode.query_x, non_trainable=non_trainable)
         value = tf.reduce_mean(loss(episode.query_y, outputs))
     # With the inner gradients held constant d theta' / d theta is the identity: this *is* FOMAML's gradient.
-    gradients = _gradient(outer, value, [*params, *rates])
+    gradients = gradient(outer, value, [*params, *rates])
     return MetaGradient(value, gradients[: len(params)], gradients[len(params) :], outputs)

@@ -17,21 +17,26 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import keras
 import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.episodes import Episode
+from tfmeta.stateless import Predictor, gradient
 
 
 def meta_gradient(
-    learner: keras.Model,
+    learner: keras.Model | Predictor,
     params: functional.Tensors,
     episode: Episode,
     *,
     inner_lr: float | functional.Tensors,
     inner_steps: int,
     loss: functional.Loss = functional.cross_entropy,
+    adapted: Sequence[int] | None = None,
+    start: Callable[[functional.Tensors], functional.Tensors] | None = None,
     non_trainable: functional.Tensors | None = None,
 ) -> functional.MetaGradient:
     """The exact gradient of one task's query loss, by forward-over-reverse differentiation.
@@ -40,9 +45,11 @@ def meta_gradient(
         learner: a built Keras model; it is not changed.
         params: theta, tensors in the order of `learner.trainable_variables`.
         episode: one task, without a meta-batch axis.
-        inner_lr: alpha, one number or one tensor per parameter tensor (then its gradient is returned, too).
+        inner_lr: alpha, one number or one tensor per adapted parameter tensor (then its gradient is returned, too).
         inner_steps: M, at least 1.
         loss: function of (targets, outputs).
+        adapted: positions of the tensors that the inner loop changes; all by default.
+        start: as for `functional.meta_gradient`.
         non_trainable: as for `tfmeta.functional.forward`.
 
     Returns:
@@ -55,44 +62,50 @@ def meta_gradient(
         Finn et al. (2017), equation 2. https://arxiv.org/abs/1703.03400
     """
     params = [tf.identity(weight) for weight in params]
-    rates = functional._rates(inner_lr, params)
+    with tf.GradientTape() as beginning:
+        beginning.watch(params)
+        first = params if start is None else [tf.identity(weight) for weight in start(params)]
+    positions = list(range(len(first)) if adapted is None else adapted)
+    rates = functional.inner_rates(inner_lr, [first[i] for i in positions])
     support = {"x": episode.support_x, "y": episode.support_y}
 
     def inner_step(k, weights, path):
-        path = [stack.write(k, weight) for stack, weight in zip(path, weights, strict=True)]
+        path = [stack.write(k, weights[i]) for stack, i in zip(path, positions, strict=True)]
         weights, _, _ = functional.inner_update(
-            learner, weights, **support, inner_lr=rates, loss=loss, non_trainable=non_trainable
+            learner, weights, **support, inner_lr=rates, loss=loss, adapted=positions, non_trainable=non_trainable
         )
         return k + 1, weights, path
 
     path = [
-        tf.TensorArray(weight.dtype, inner_steps, element_shape=weight.shape, clear_after_read=True)
-        for weight in params
+        tf.TensorArray(first[i].dtype, inner_steps, element_shape=first[i].shape, clear_after_read=True)
+        for i in positions
     ]
     _, fast, path = tf.while_loop(
-        lambda k, *_: k < inner_steps, inner_step, (tf.constant(0), params, path), parallel_iterations=1
+        lambda k, *_: k < inner_steps, inner_step, (tf.constant(0), list(first), path), parallel_iterations=1
     )
 
     with tf.GradientTape() as tape:
         tape.watch(fast)
         outputs = functional.forward(learner, fast, episode.query_x, non_trainable=non_trainable)
         value = tf.reduce_mean(loss(episode.query_y, outputs))
-    v = functional._gradient(tape, value, fast)
+    v = gradient(tape, value, fast)
 
     def step_back(k, v, rate_gradients):
-        weights = [stack.read(k) for stack in path]
-        tangents = [a * u for a, u in zip(rates, v, strict=True)]
+        weights = list(first)
+        tangents = [tf.zeros_like(weight) for weight in first]
+        for i, stack, a in zip(positions, path, rates, strict=True):
+            weights[i], tangents[i] = stack.read(k), a * v[i]
         with tf.autodiff.ForwardAccumulator(weights, tangents) as forward_mode:
             with tf.GradientTape() as tape:
                 tape.watch(weights)
                 outputs = functional.forward(learner, weights, support["x"], non_trainable=non_trainable)
                 value = tf.reduce_mean(loss(support["y"], outputs))
-            gradients = functional._gradient(tape, value, weights)
+            gradients = gradient(tape, value, weights)
         curvature = forward_mode.jvp(gradients, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if rate_gradients:  # theta_{k+1} depends on alpha through -alpha * g(theta_k)
             rate_gradients = [
-                total - tf.reduce_sum(g * u) if total.shape.rank == 0 else total - g * u
-                for total, g, u in zip(rate_gradients, gradients, v, strict=True)
+                total - tf.reduce_sum(gradients[i] * v[i]) if total.shape.rank == 0 else total - gradients[i] * v[i]
+                for total, i in zip(rate_gradients, positions, strict=True)
             ]
         return k - 1, [u - h for u, h in zip(v, curvature, strict=True)], rate_gradients
 
@@ -103,4 +116,6 @@ def meta_gradient(
         (tf.constant(inner_steps - 1), v, rate_gradients),
         parallel_iterations=1,
     )
+    if start is not None:
+        v = beginning.gradient(first, params, output_gradients=v, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return functional.MetaGradient(value, v, rate_gradients, outputs)
