@@ -92,7 +92,8 @@ def adaptation_curve(
         collected.append({name: value.numpy() for name, value in found.items()})
     if not collected:
         raise ValueError("episodes must hold at least one meta-batch. Received: an empty dataset")
-    found = {name: np.concatenate([part[name] for part in collected]) for name in collected[0]}
+    # In float64, where large losses of a diverging inner loop can still be added up.
+    found = {name: np.concatenate([part[name] for part in collected]).astype(np.float64) for name in collected[0]}
     return AdaptationCurve(
         mean={name: value.mean(axis=0) for name, value in found.items()},
         interval={name: confidence_interval(value) for name, value in found.items()},
@@ -104,9 +105,10 @@ def adaptation_curve(
 def _meta_batches(episodes) -> Iterator[Episode]:
     if isinstance(episodes, Episode):
         return iter([episodes])
-    if not isinstance(episodes, tf.data.Dataset):
+    if not isinstance(episodes, tf.data.Dataset) or not isinstance(episodes.element_spec, Episode):
         raise TypeError(
-            f"episodes must be an Episode or a dataset. Received: episodes of type {type(episodes).__name__}"
+            "episodes must be an Episode or a dataset of meta-batches of them. "
+            f"Received: episodes of type {type(episodes).__name__}, elements {getattr(episodes, 'element_spec', None)}"
         )
     if episodes.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("episodes must end: use episode_dataset(...).take(n). Received: an endless dataset")

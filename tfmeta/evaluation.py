@@ -32,7 +32,8 @@ def confidence_interval(values: np.ndarray) -> float:
     values = np.asarray(values, dtype=np.float64)
     if len(values) < 2:
         return np.full(values.shape[1:], np.nan)[()]
-    with np.errstate(invalid="ignore"):  # a loss that has run to infinity has no spread: not-a-number, too
+    # A loss that has run to infinity, or nearly, has no spread: not-a-number or infinite, too.
+    with np.errstate(invalid="ignore", over="ignore"):
         return Z_95 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
 
 
