@@ -1,4 +1,5 @@
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -58,3 +59,25 @@ def random_episodes():
         return Episode(*part(k_shot), *part(n_query))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory):
+    """Per method: folder, learner and score of a run that nobody stopped; made when first asked for."""
+    from tests.helpers import train_tiny  # which needs this file's make_classes
+
+    made = {}
+
+    def run(method):
+        if method not in made:
+            folder = tmp_path_factory.mktemp(method) / "run"
+            made[method] = (folder, *train_tiny(folder, method))
+        return made[method]
+
+    return run
+
+
+@pytest.fixture
+def finished(uninterrupted, tmp_path):
+    """A copy of a finished run, to be damaged."""
+    return shutil.copytree(uninterrupted("prototypical")[0], tmp_path / "run")

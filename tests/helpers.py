@@ -1,5 +1,6 @@
 """What several test files need: tiny data, folders of drawings, pictures that show something, other processes."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from tests.conftest import make_classes
+from tfmeta import runs
 from tfmeta.datasets import Splits
+from tfmeta.settings import TrainSettings
 
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("tfmeta")
@@ -18,6 +21,26 @@ COMMAND = Path(sys.executable).with_name("tfmeta")
 def tiny_splits(n_classes=6):
     """Class-disjoint parts with 20 images 16x16 a class."""
     return Splits(*(make_classes([20] * n_classes, seed=seed) for seed in (0, 1, 2)))
+
+
+def tiny_settings(method, **options):
+    small = {"n_way": 3, "n_query": 2, "filters": 4, "epochs": 3, "steps_per_epoch": 2, "meta_batch_size": 2}
+    # The cosine rate depends on the number of steps done, so a resumed run must know it.
+    return TrainSettings(
+        **({"method": method, "test_episodes": 10, "learning_rate": 0.01, "schedule": "cosine"} | small | options)
+    )
+
+
+def train_tiny(folder, method="prototypical", data=None, **options):
+    resume = options.pop("resume", False)
+    return runs.train(
+        tiny_settings(method, **options), folder, data=data or tiny_splits(), resume=resume, verbose=0
+    )  # fmt: skip
+
+
+def log_rows(folder):
+    with open(folder / "log.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def draw_folder(root, n_classes=15, per_class=6, size=16):

@@ -141,12 +141,16 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
     # The seed of initial weights is a program's affair, and a run is a program; the library itself seeds nothing.
     keras.utils.set_random_seed(settings.seed)
     learner = build_learner(settings, data.train.image_shape)
-    training_episodes(settings, data.train)  # its checks come before anything is written
     episodes = {"n_way": settings.n_way, "k_shot": settings.k_shot}
+    scoring = dict(episodes, n_query=_queries(data.test, settings.k_shot, 15))  # the papers' 15 queries a class
+    # Their checks come before anything is written: a run must not end in "too few test classes".
+    training_episodes(settings, data.train)
+    episode_dataset(data.test, **scoring, meta_batch_size=1, seed=_TEST_SEED)
     validation = None
     if data.validation is not None:
-        validation = episode_dataset(data.validation, **episodes, n_query=5, **_VALIDATION).take(_VALIDATION_BATCHES)
-    scoring = dict(episodes, n_query=_test_queries(data.test, settings.k_shot))
+        n_query = _queries(data.validation, settings.k_shot, 5)
+        validation = episode_dataset(data.validation, **episodes, n_query=n_query, **_VALIDATION)
+        validation = validation.take(_VALIDATION_BATCHES)
 
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -154,19 +158,24 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
     done = restore(learner, folder / "checkpoints")
     _forget_rows_from(folder / "log.csv", done)
     if done < settings.epochs:
-        learner.fit(
-            training_episodes(settings, data.train, start=done * settings.steps_per_epoch),
-            steps_per_epoch=settings.steps_per_epoch,
-            initial_epoch=done,
-            epochs=settings.epochs,
-            validation_data=validation,
-            verbose=verbose,
-            callbacks=[
-                keras.callbacks.CSVLogger(folder / "log.csv", append=True),
-                keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-                Checkpoints(folder / "checkpoints"),
-            ],
-        )
+        log = keras.callbacks.CSVLogger(folder / "log.csv", append=True)
+        try:
+            learner.fit(
+                training_episodes(settings, data.train, start=done * settings.steps_per_epoch),
+                steps_per_epoch=settings.steps_per_epoch,
+                initial_epoch=done,
+                epochs=settings.epochs,
+                validation_data=validation,
+                verbose=verbose,
+                callbacks=[
+                    log,
+                    keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+                    Checkpoints(folder / "checkpoints"),
+                ],
+            )
+        finally:
+            if log.csv_file is not None:  # which Keras leaves open when training is stopped
+                log.csv_file.close()
     with files.whole(folder / "model.keras") as beside:
         learner.save(beside)
     score = evaluate(learner, data.test, **scoring, episodes=settings.test_episodes, seed=_TEST_SEED)
@@ -174,9 +183,9 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
     return learner, score
 
 
-def _test_queries(test: ImageClasses, k_shot: int) -> int:
-    """The papers' 15 queries a class, or as many as the smallest class leaves."""
-    return max(1, min(15, int(test.counts.min()) - k_shot))
+def _queries(classes: ImageClasses, k_shot: int, wanted: int) -> int:
+    """Queries a class: as many as wanted, or as the smallest class leaves."""
+    return max(1, min(wanted, int(classes.counts.min()) - k_shot))
 
 
 def read_settings(folder: Path) -> TrainSettings:

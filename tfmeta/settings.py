@@ -100,8 +100,11 @@ class TrainSettings:
         """Read what `to_dict` wrote.
 
         Raises:
+            TypeError: if it is no dictionary.
             ValueError: if a field is unknown or a value is out of range.
         """
+        if not isinstance(fields, dict):
+            raise TypeError(f"settings must be a dictionary. Received: fields={fields!r}")
         known = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(fields) - set(known))
         if unknown:
