@@ -13,6 +13,7 @@ from tfmeta import files, pictures, runs
 from tfmeta.algorithms.base import EpisodicModel
 from tfmeta.algorithms.maml import MAML
 from tfmeta.datasets import ImageClasses, OmniglotUnavailableError, Splits
+from tfmeta.episodes import episode_dataset
 from tfmeta.evaluation import Score, evaluate
 from tfmeta.settings import PRESETS, TrainSettings
 
@@ -49,12 +50,16 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.5, data_dir: st
     started = time.monotonic()
     data = _load(dataset, data_dir)
     test = data.test
+    presets = {name: _fit_ways(PRESETS[name], data) for name in _SHARE}
+    for settings in presets.values():  # these checks come before anything is written
+        runs.training_episodes(settings, data.train)
+    episode_dataset(test, n_way=5, k_shot=1, n_query=_queries(test), meta_batch_size=1, seed=_SEED)
     print(f"Learning from {data.train.n_classes} classes, judging on {test.n_classes} others: {test.name}\n")
     out.mkdir(parents=True)
 
     scores: dict[str, dict[str, Score]] = {}
     for number, (name, share) in enumerate(_SHARE.items(), start=1):
-        settings = PRESETS[name]
+        settings = presets[name]
         untrained = _score(_build(settings, test), test)
         settings = _fit_into(settings, data, 60 * minutes * share)
         learner = _build(settings, test)
@@ -103,6 +108,13 @@ def _load(dataset: str, data_dir) -> Splits:
         reason = str(error).splitlines()[0].split(". ")[0]
         print(f"Omniglot cannot be had ({reason}); learning on tfmeta's generated glyphs instead.")
         return runs.load_data("glyphs")
+
+
+def _fit_ways(settings: TrainSettings, data: Splits) -> TrainSettings:
+    """Fewer ways in training where a folder has fewer classes than the 60 of the preset."""
+    if settings.train_way is None:
+        return settings
+    return dataclasses.replace(settings, train_way=min(settings.train_way, data.train.n_classes))
 
 
 def _queries(test) -> int:
