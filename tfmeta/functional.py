@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.episodes import Episode
+from tfmeta.losses import Loss, accuracy, cross_entropy, query_loss
 from tfmeta.stateless import Predictor, Tensors, forward, gradient, values, without_dropout
 
 __all__ = [
@@ -21,39 +22,16 @@ __all__ = [
     "adapt",
     "cross_entropy",
     "forward",
+    "inner_rates",
     "inner_update",
     "meta_gradient",
+    "query_loss",
     "values",
     "without_dropout",
 ]
 
-Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
 # The loop over inner steps never runs side by side with itself, so one iteration at a time keeps memory lowest.
 _IN_ORDER = {"parallel_iterations": 1}
-
-
-def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Mean cross-entropy of integer labels `[batch]` and logits `[batch, n_way]`; a scalar.
-
-    References:
-        Finn et al. (2017), equation 3. https://arxiv.org/abs/1703.03400
-
-    Note:
-        The paper's code sums over the classes of a task where this takes the mean over examples, so its inner step
-        sizes are `n_way` times smaller for the same update.
-    """
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-
-
-def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Fraction of rows of logits `[batch, n_way]` whose largest entry is at the label `[batch]`; a scalar in [0, 1].
-
-    References:
-        Vinyals et al. (2016), section 4. https://arxiv.org/abs/1606.04080
-    """
-    hits = tf.argmax(logits, axis=-1, output_type=tf.int32) == tf.cast(labels, tf.int32)
-    return tf.reduce_mean(tf.cast(hits, tf.float32))
 
 
 def inner_rates(inner_lr: float | tf.Tensor | Tensors, params: Tensors) -> list[tf.Tensor]:
@@ -236,6 +214,7 @@ def meta_gradient(
     adapted: Sequence[int] | None = None,
     clip_norm: float | None = None,
     start: Callable[[Tensors], Tensors] | None = None,
+    adversarial_epsilon: float = 0.0,
     non_trainable: Tensors | None = None,
 ) -> MetaGradient:
     """The exact gradient of one task's query loss through its adaptation.
@@ -253,6 +232,7 @@ def meta_gradient(
         clip_norm: as for `inner_update`; nested tapes only.
         start: the parameters that the inner loop begins with, as a function of theta; theta itself by default. It may
             append tensors, such as Proto-MAML's head.
+        adversarial_epsilon: as for `query_loss`.
         non_trainable: as for `forward`.
 
     Returns:
@@ -274,7 +254,10 @@ def meta_gradient(
     if gradient_mode == "mixed" and not first_order and inner_steps:
         from tfmeta import mixed_mode  # it is built from the functions of this file
 
-        return mixed_mode.meta_gradient(learner, params, episode, **inner, start=start, non_trainable=non_trainable)
+        return mixed_mode.meta_gradient(
+            learner, params, episode, **inner,
+            start=start, adversarial_epsilon=adversarial_epsilon, non_trainable=non_trainable,
+        )  # fmt: skip
     params = [tf.identity(weight) for weight in params]
     rates = [tf.convert_to_tensor(rate) for rate in inner_lr] if isinstance(inner_lr, list | tuple) else []
     with tf.GradientTape() as outer:
@@ -284,8 +267,9 @@ def meta_gradient(
             **(inner | {"inner_lr": rates or inner_lr}),
             first_order=first_order, clip_norm=clip_norm, non_trainable=non_trainable,
         )  # fmt: skip
-        outputs = forward(learner, fast, episode.query_x, non_trainable=non_trainable)
-        value = tf.reduce_mean(loss(episode.query_y, outputs))
+        value, outputs = query_loss(
+            learner, fast, episode, loss=loss, adversarial_epsilon=adversarial_epsilon, non_trainable=non_trainable
+        )
     # With the inner gradients held constant d theta' / d theta is the identity: this *is* FOMAML's gradient.
     gradients = gradient(outer, value, [*params, *rates])
     return MetaGradient(value, gradients[: len(params)], gradients[len(params) :], outputs)

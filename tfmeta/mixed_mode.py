@@ -37,6 +37,7 @@ def meta_gradient(
     loss: functional.Loss = functional.cross_entropy,
     adapted: Sequence[int] | None = None,
     start: Callable[[functional.Tensors], functional.Tensors] | None = None,
+    adversarial_epsilon: float = 0.0,
     non_trainable: functional.Tensors | None = None,
 ) -> functional.MetaGradient:
     """The exact gradient of one task's query loss, by forward-over-reverse differentiation.
@@ -50,6 +51,7 @@ def meta_gradient(
         loss: function of (targets, outputs).
         adapted: positions of the tensors that the inner loop changes; all by default.
         start: as for `functional.meta_gradient`.
+        adversarial_epsilon: as for `functional.query_loss`.
         non_trainable: as for `tfmeta.functional.forward`.
 
     Returns:
@@ -86,8 +88,9 @@ def meta_gradient(
 
     with tf.GradientTape() as tape:
         tape.watch(fast)
-        outputs = functional.forward(learner, fast, episode.query_x, non_trainable=non_trainable)
-        value = tf.reduce_mean(loss(episode.query_y, outputs))
+        value, outputs = functional.query_loss(
+            learner, fast, episode, loss=loss, adversarial_epsilon=adversarial_epsilon, non_trainable=non_trainable
+        )
     v = gradient(tape, value, fast)
 
     def step_back(k, v, rate_gradients):

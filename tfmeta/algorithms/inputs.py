@@ -63,6 +63,18 @@ def check_steps(**steps: int) -> None:
             raise ValueError(f"{name} must be a whole number of at least 0. Received: {name}={value!r}")
 
 
+def check_number(name: str, value: float, *, above: bool = False) -> None:
+    """Refuse what is no finite number of at least 0 (or above 0).
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    fits = isinstance(value, int | float | np.floating) and not isinstance(value, bool) and 0 <= value < float("inf")
+    if not fits or (above and value == 0):
+        wanted = "above 0" if above else "of at least 0"
+        raise ValueError(f"{name} must be a number {wanted}. Received: {name}={value!r}")
+
+
 def check_support(support_x, support_y) -> tuple[tf.Tensor, tf.Tensor]:
     """Turn a support set into tensors, refusing what cannot be one.
 

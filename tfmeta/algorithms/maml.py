@@ -6,12 +6,12 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import base, copies, inputs
+from tfmeta.algorithms import adapting, inputs
 from tfmeta.episodes import Episode
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class MAML(base.EpisodicModel):
+class MAML(adapting.AdaptingLearner):
     """Learns initial parameters from which a few gradient steps solve a new task.
 
     Args:
@@ -22,6 +22,9 @@ class MAML(base.EpisodicModel):
         first_order: FOMAML, which treats the inner gradients as constants.
         gradient_mode: `"nested"` or `"mixed"`, two ways to the same exact gradient: nested tapes are faster, mixed mode
             needs memory that does not grow with `inner_steps`.
+        inner_clip_norm: scale an inner step's gradient down to this global norm where it is longer. (The outer loop's
+            gradient is clipped by the optimizer: `Adam(clipnorm=...)`.)
+        adversarial_epsilon: add FGSM examples to the query loss of training; see `functional.query_loss`.
         loss: function of (targets, outputs), a Keras loss or its name. By default cross-entropy of logits for integer
             labels and mean squared error otherwise.
         name: Keras name.
@@ -50,238 +53,55 @@ class MAML(base.EpisodicModel):
         eval_inner_steps: int | None = None,
         first_order: bool = False,
         gradient_mode: str = "nested",
+        inner_clip_norm: float | None = None,
+        adversarial_epsilon: float = 0.0,
         loss=None,
         name: str | None = None,
     ):
         inputs.check_network(learner, "learner")
-        inputs.check_steps(inner_steps=inner_steps)
-        inputs.check_steps(eval_inner_steps=inner_steps if eval_inner_steps is None else eval_inner_steps)
-        if isinstance(inner_lr, bool) or not isinstance(inner_lr, int | float) or not 0 <= inner_lr < float("inf"):
-            raise ValueError(f"inner_lr must be a number of at least 0. Received: inner_lr={inner_lr!r}")
+        inputs.check_number("inner_lr", inner_lr)
+        inputs.check_number("adversarial_epsilon", adversarial_epsilon)
         if gradient_mode not in ("nested", "mixed"):
             raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
-        super().__init__(learner, name=name)
-        self.learner = learner
+        if inner_clip_norm is not None:
+            inputs.check_number("inner_clip_norm", inner_clip_norm, above=True)
+            if gradient_mode == "mixed":
+                raise ValueError(
+                    f"inner_clip_norm needs gradient_mode='nested'. Received: inner_clip_norm={inner_clip_norm!r}"
+                )
+        super().__init__(learner, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
         self.inner_lr = inner_lr
-        self.inner_steps = inner_steps
-        self.eval_inner_steps = inner_steps if eval_inner_steps is None else eval_inner_steps
         self.first_order = first_order
         self.gradient_mode = gradient_mode
-        self.loss_function = None if loss is None else keras.losses.get(loss)
-        self._track("loss", "accuracy")
-        for part in ("query", "support"):
-            for moment in ("before", "after"):
-                self._track(f"{part}_loss_{moment}", f"{part}_accuracy_{moment}")
+        self.inner_clip_norm = inner_clip_norm
+        self.adversarial_epsilon = adversarial_epsilon
 
-    # -- one task ------------------------------------------------------------------------------------------------
-    def task_loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """The loss of both loops on one batch, a scalar."""
-        if self.loss_function is not None:
-            return tf.reduce_mean(self.loss_function(targets, outputs))
-        if targets.dtype.is_integer:
-            return functional.cross_entropy(targets, outputs)
-        return tf.reduce_mean(tf.math.squared_difference(outputs, tf.cast(targets, outputs.dtype)))
+    def task_gradient(self, params, episode: Episode, non_trainable) -> functional.MetaGradient:
+        """The exact meta-gradient of one task, or FOMAML's."""
+        return functional.meta_gradient(
+            self.learner, params, episode,
+            inner_lr=self.inner_lr, inner_steps=self.inner_steps, loss=self.task_loss, first_order=self.first_order,
+            gradient_mode=self.gradient_mode, clip_norm=self.inner_clip_norm,
+            adversarial_epsilon=self.adversarial_epsilon, non_trainable=non_trainable,
+        )  # fmt: skip
 
-    def fast_weights(self, episode: Episode, inner_steps: int | None = None) -> list[tf.Tensor]:
-        """Theta' for one task: tensors in the order of `learner.trainable_variables`."""
-        with functional.without_dropout(self.learner):
-            return functional.adapt(
-                self.learner, functional.values(self.learner.trainable_variables), episode.support_x, episode.support_y,
-                inner_lr=self.inner_lr, inner_steps=self.eval_inner_steps if inner_steps is None else inner_steps,
-                loss=self.task_loss, first_order=True,
-            )  # fmt: skip
-
-    def query_outputs(self, episode: Episode, *, transductive: bool = True) -> tf.Tensor:
-        """Outputs on the query set after adaptation.
-
-        Args:
-            episode: one task, without a meta-batch axis.
-            transductive: let batch norm use the statistics of all queries together, as the paper's code does. Else each
-                query is judged in a batch of its own with the support set.
-
-        Returns:
-            `[n_way * n_query, n_outputs]`.
-
-        References:
-            Finn et al. (2017), section 5.2; Nichol et al. (2018), section 6.1, for both modes.
-            https://arxiv.org/abs/1803.02999
-        """
-        fast = self.fast_weights(episode)
-        with functional.without_dropout(self.learner):
-            if transductive or not copies.batch_norm_layers(self.learner):
-                return functional.forward(self.learner, fast, episode.query_x)
-            return tf.map_fn(
-                lambda query: functional.forward(
-                    self.learner, fast, tf.concat([episode.support_x, query[None]], axis=0)
-                )[-1],
-                episode.query_x,
-            )
-
-    def batch_norm_mode(self, *, transductive: bool = True) -> str:
-        """In words: which statistics batch norm uses when queries are judged."""
-        if not copies.batch_norm_layers(self.learner):
-            return "none in the network"
-        return "statistics of all queries together" if transductive else "statistics of the support set and one query"
+    def inner_step(self, step: tf.Tensor, state: list[tf.Tensor], episode: Episode) -> list[tf.Tensor]:
+        """Equation 1 on the support set."""
+        return functional.inner_update(
+            self.learner, state, episode.support_x, episode.support_y,
+            inner_lr=self.inner_lr, loss=self.task_loss, first_order=True, clip_norm=self.inner_clip_norm,
+        )[0]  # fmt: skip
 
     def evaluation_settings(self) -> dict[str, int | float]:
         """Settings at test time that a reader of a score must know."""
-        return {"inner_steps": self.eval_inner_steps, "inner_lr": self.inner_lr}
-
-    def check_episode(self, episode: Episode) -> None:
-        """Refuse a meta-batch whose inputs, targets or number of classes do not fit the learner."""
-        super().check_episode(episode)
-        if self.loss_function is not None:
-            return
-        shape = inputs.known_shape(self.learner, "output_shape")
-        if shape is None:
-            shape = tuple(self.learner(episode.support_x[0, :1]).shape[1:])
-        if inputs.is_classification(episode):
-            n_way = int(tf.reduce_max(episode.support_y)) + 1
-            if shape[-1] != n_way:
-                raise ValueError(
-                    f"the learner's output must be n_way={n_way} wide, one logit per class of an episode. "
-                    f"Received: learner={self.learner.name!r} with outputs of shape {shape}"
-                )
-        # Targets [n] minus outputs [n, 1] would be a matrix [n, n], with no error.
-        elif (targets := tuple(episode.support_y.shape[2:])) != shape:
-            raise ValueError(
-                f"targets must have the shape of the outputs, {shape} for each example, and labels must be integers. "
-                f"Received: support_y with {targets}, dtype={episode.support_y.dtype.name}"
-            )
-
-    # -- a meta-batch --------------------------------------------------------------------------------------------
-    def outer_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
-        """One outer step: the mean of the tasks' exact meta-gradients, applied by the compiled optimizer."""
-        params = functional.values(self.learner.trainable_variables)
-        classification = inputs.is_classification(episodes)
-
-        def one_task(task):
-            episode, salt = task
-            result = functional.meta_gradient(
-                self.learner, params, episode,
-                inner_lr=self.inner_lr, inner_steps=self.inner_steps, loss=self.task_loss,
-                first_order=self.first_order, gradient_mode=self.gradient_mode, non_trainable=self._task_state(salt),
-            )  # fmt: skip
-            correct = functional.accuracy(episode.query_y, result.query_outputs) if classification else 0.0
-            return tf.cast(result.loss, tf.float32), correct, result.gradients
-
-        signature = (base.SCALAR, base.SCALAR, base.like(params))
-        loss, accuracy, gradients = base.map_tasks(one_task, (episodes, self._salts(episodes)), signature)
-        self.optimizer.apply([tf.reduce_mean(g, axis=0) for g in gradients], self.learner.trainable_variables)
-        return {"loss": loss} | ({"accuracy": accuracy} if classification else {})
-
-    def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
-        """Loss and accuracy on support and query, before and after `eval_inner_steps` steps."""
-        classification = inputs.is_classification(episodes)
-
-        def one_task(episode):
-            curve = self.adaptation_path(episode, self.eval_inner_steps)
-            return {name: tf.stack([value[0], value[-1]]) for name, value in curve.items()}
-
-        names = ["support_loss", "query_loss"] + ["support_accuracy", "query_accuracy"] * classification
-        ends = base.map_tasks(one_task, episodes, dict.fromkeys(names, tf.TensorSpec([2], tf.float32)))
-        results = {"loss": ends["query_loss"][:, 1]}
-        if classification:
-            results["accuracy"] = ends["query_accuracy"][:, 1]
-        for name in names:
-            results[f"{name}_before"], results[f"{name}_after"] = ends[name][:, 0], ends[name][:, 1]
-        return results
-
-    def adaptation_path(self, episode: Episode, inner_steps: int) -> dict[str, tf.Tensor]:
-        """Loss and accuracy on support and query after each inner step of one task.
-
-        Args:
-            episode: one task, without a meta-batch axis.
-            inner_steps: steps to follow, any number.
-
-        Returns:
-            `support_loss`, `query_loss` and, for classification, `support_accuracy`, `query_accuracy`: float32
-            `[inner_steps + 1]`, the first entry before adaptation.
-
-        References:
-            Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
-        """
-        classification = inputs.is_classification(episode)
-        names = ["support_loss", "query_loss"] + ["support_accuracy", "query_accuracy"] * classification
-
-        def measure(fast):
-            found = {}
-            for part, x, y in (
-                ("support", episode.support_x, episode.support_y), ("query", episode.query_x, episode.query_y)
-            ):  # fmt: skip
-                outputs = functional.forward(self.learner, fast, x)
-                found[f"{part}_loss"] = tf.cast(self.task_loss(y, outputs), tf.float32)
-                if classification:
-                    found[f"{part}_accuracy"] = functional.accuracy(y, outputs)
-            return found
-
-        def step(k, fast, path):
-            path = {name: path[name].write(k, value) for name, value in measure(fast).items()}
-            fast, _, _ = functional.inner_update(
-                self.learner, fast, episode.support_x, episode.support_y,
-                inner_lr=self.inner_lr, loss=self.task_loss, first_order=True,
-            )  # fmt: skip
-            return k + 1, fast, path
-
-        path = {name: tf.TensorArray(tf.float32, inner_steps + 1, element_shape=[]) for name in names}
-        fast = functional.values(self.learner.trainable_variables)
-        with functional.without_dropout(self.learner):
-            _, fast, path = tf.while_loop(
-                lambda k, *_: k < inner_steps, step, (tf.constant(0), fast, path), parallel_iterations=1
-            )
-            path = {name: path[name].write(inner_steps, value) for name, value in measure(fast).items()}
-        return {name: array.stack() for name, array in path.items()}
-
-    # -- a new task ----------------------------------------------------------------------------------------------
-    def adapt(self, support_x, support_y, inner_steps: int | None = None) -> keras.Model:
-        """Adapt to a new task.
-
-        Args:
-            support_x: `[n_way * k_shot, ...]`, scaled as in training.
-            support_y: integer labels `[n_way * k_shot]` from 0 to `n_way - 1`, or targets.
-            inner_steps: gradient steps; `eval_inner_steps` by default.
-
-        Returns:
-            An ordinary Keras model of the learner's architecture with the fast weights, for `predict` on new inputs
-            `[batch, ...]`. The learner itself is unchanged.
-
-        Raises:
-            ValueError: if inputs and labels do not fit each other or the learner.
-
-        References:
-            Finn et al. (2017), algorithm 1, line 6. https://arxiv.org/abs/1703.03400
-
-        Note:
-            A Keras model that predicts has no batch to take statistics from, so the returned model's batch norm holds
-            the statistics of the support set: predictions do not depend on which images come together.
-        """
-        support_x, support_y = inputs.check_support(support_x, support_y)
-        if inner_steps is not None:
-            inputs.check_steps(inner_steps=inner_steps)
-        task = Episode(support_x, support_y, support_x, support_y)
-        self.check_episode(Episode(*(tensor[None] for tensor in task)))
-        adapted = copies.copy_model(self.learner, self.fast_weights(task, inner_steps), support_x)
-        copies.set_batch_norm_statistics(adapted, support_x)
-        return adapted
+        return super().evaluation_settings() | {"inner_lr": self.inner_lr}
 
     def get_config(self):
         """All settings and the learner's own configuration, for `save` and `load_model`."""
-        return {
-            "learner": keras.saving.serialize_keras_object(self.learner),
+        return super().get_config() | {
             "inner_lr": self.inner_lr,
-            "inner_steps": self.inner_steps,
-            "eval_inner_steps": self.eval_inner_steps,
             "first_order": self.first_order,
             "gradient_mode": self.gradient_mode,
-            "loss": None if self.loss_function is None else keras.saving.serialize_keras_object(self.loss_function),
-            "name": self.name,
+            "inner_clip_norm": self.inner_clip_norm,
+            "adversarial_epsilon": self.adversarial_epsilon,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        """Rebuild from `get_config()`."""
-        config = dict(config)
-        for key in ("learner", "loss"):
-            if config[key] is not None:
-                config[key] = keras.saving.deserialize_keras_object(config[key])
-        return cls(config.pop("learner"), **config)
