@@ -43,7 +43,10 @@ def examine(data_dir: str | os.PathLike | None = None) -> tuple[list[str], bool]
     from tfmeta import threads
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    say(True, f"{cores} CPUs; threads: {threads.prefer_tasks()} ({threads.SWITCH} changes it)")
+    try:
+        say(True, f"{cores} CPUs; threads: {threads.prefer_tasks()} ({threads.SWITCH} changes it)")
+    except ValueError as error:  # a mistyped switch is a finding like others, not the end of the examination
+        say(False, f"{cores} CPUs; {error}")
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
