@@ -6,8 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import base, copies, inputs
-from tfmeta.episodes import Episode
+from tfmeta.algorithms import copies, metric
 
 
 def compute_prototypes(embeddings: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:
@@ -67,7 +66,7 @@ def prototypical_logits(support: tf.Tensor, labels: tf.Tensor, query: tf.Tensor,
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class PrototypicalNetwork(base.EpisodicModel):
+class PrototypicalNetwork(metric.MetricLearner):
     """Learns an embedding in which a class is a ball around the mean of its examples.
 
     Args:
@@ -88,98 +87,9 @@ class PrototypicalNetwork(base.EpisodicModel):
         layers are active in training only.
     """
 
-    def __init__(self, encoder: keras.Model, *, name: str | None = None):
-        inputs.check_network(encoder, "encoder")
-        shape = inputs.known_shape(encoder, "output_shape")
-        if shape is not None and len(shape) != 1:
-            raise ValueError(
-                "encoder must return embeddings [batch, dim]. "
-                f"Received: encoder={encoder.name!r} with outputs of shape {shape}"
-            )
-        super().__init__(encoder, name=name)
-        self.encoder = encoder
-        self._track("loss", "accuracy")
-
-    def embed(self, x: tf.Tensor) -> tf.Tensor:
-        """Embeddings `[batch, dim]` of inputs `[batch, ...]`, in inference mode."""
-        return self.encoder(x, training=False)
-
-    def query_outputs(self, episode: Episode, *, transductive: bool = True) -> tf.Tensor:
-        """Logits of one task's queries.
-
-        Args:
-            episode: one task, without a meta-batch axis.
-            transductive: makes no difference here; see the class's note.
-
-        Returns:
-            `[n_way * n_query, n_way]`.
-
-        References:
-            Snell et al. (2017), equation 2. https://arxiv.org/abs/1703.05175
-        """
-        n_way = tf.reduce_max(episode.support_y) + 1
-        embeddings = self.embed(tf.concat([episode.support_x, episode.query_x], axis=0))
-        n_support = tf.shape(episode.support_y)[0]
-        return prototypical_logits(embeddings[:n_support], episode.support_y, embeddings[n_support:], n_way)
-
-    def batch_norm_mode(self, *, transductive: bool = True) -> str:
-        """In words: which statistics batch norm uses when queries are judged."""
-        return "moving averages of training" if copies.batch_norm_layers(self.encoder) else "none in the network"
-
-    def check_episode(self, episode: Episode) -> None:
-        """Refuse a meta-batch that does not fit the encoder."""
-        super().check_episode(episode)
-        if not inputs.is_classification(episode):
-            raise ValueError(
-                "a prototypical network classifies, and needs integer labels. "
-                f"Received: support_y with dtype={episode.support_y.dtype.name}"
-            )
-
-    def outer_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
-        """One step on the mean loss of the episodes; each is normalised by its own batch statistics."""
-        params = functional.values(self.encoder.trainable_variables)
-        state = functional.values(self.encoder.non_trainable_variables)
-
-        def one_task(task):
-            episode, salt = task
-            n_way = tf.reduce_max(episode.support_y) + 1
-            # Not the static shape: Keras traces episodes of a second size with unknown sizes.
-            n_support = tf.shape(episode.support_y)[0]
-            images = tf.concat([episode.support_x, episode.query_x], axis=0)
-            with tf.GradientTape() as tape:
-                tape.watch(params)
-                embeddings, new_state = self.encoder.stateless_call(
-                    params, self._task_state(salt), images, training=True
-                )
-                logits = prototypical_logits(embeddings[:n_support], episode.support_y, embeddings[n_support:], n_way)
-                loss = functional.cross_entropy(episode.query_y, logits)
-            gradients = tape.gradient(loss, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-            return tf.cast(loss, tf.float32), functional.accuracy(episode.query_y, logits), gradients, new_state
-
-        signature = (base.SCALAR, base.SCALAR, base.like(params), base.like(state))
-        episodes_and_salts = (episodes, self._salts(episodes))
-        loss, accuracy, gradients, states = base.map_tasks(one_task, episodes_and_salts, signature)
-        self.optimizer.apply([tf.reduce_mean(g, axis=0) for g in gradients], self.encoder.trainable_variables)
-        for variable, new in zip(self.encoder.non_trainable_variables, states, strict=True):
-            if base.is_random_state(variable):  # the next step has other salts
-                continue
-            if new.dtype.is_floating:
-                # Moving averages move by the mean over episodes; as a difference, so that frozen weights stay exact.
-                variable.assign_add(tf.reduce_mean(new - variable.value, axis=0))
-            else:
-                variable.assign(new[0])
-        return {"loss": loss, "accuracy": accuracy}
-
-    def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
-        """Loss and accuracy of a meta-batch in inference mode."""
-
-        def one_task(episode):
-            logits = self.query_outputs(episode)
-            loss = functional.cross_entropy(episode.query_y, logits)
-            return tf.cast(loss, tf.float32), functional.accuracy(episode.query_y, logits)
-
-        loss, accuracy = base.map_tasks(one_task, episodes, (base.SCALAR, base.SCALAR))
-        return {"loss": loss, "accuracy": accuracy}
+    def logits(self, support, labels, query, n_way, own) -> tf.Tensor:
+        """Equation 2."""
+        return prototypical_logits(support, labels, query, n_way)
 
     def adapt(self, support_x, support_y) -> keras.Model:
         """A classifier for a new task.
@@ -200,10 +110,7 @@ class PrototypicalNetwork(base.EpisodicModel):
             Snell et al. (2017), equation 8, the linear model W = 2 c_k, b = -|c_k|^2.
             https://arxiv.org/abs/1703.05175
         """
-        support_x, support_y = inputs.check_support(support_x, support_y)
-        task = Episode(support_x, support_y, support_x, support_y)
-        self.check_episode(Episode(*(tensor[None] for tensor in task)))
-        n_way = int(tf.reduce_max(support_y)) + 1
+        support_x, support_y, n_way = self.checked_support(support_x, support_y)
         prototypes = compute_prototypes(self.embed(support_x), support_y, n_way)
         encoder = copies.copy_model(self.encoder, functional.values(self.encoder.trainable_variables), support_x)
         head = keras.layers.Dense(n_way, name="prototypes")
@@ -211,12 +118,3 @@ class PrototypicalNetwork(base.EpisodicModel):
         head.kernel.assign(2.0 * tf.transpose(prototypes))
         head.bias.assign(-tf.reduce_sum(prototypes**2, axis=1))
         return adapted
-
-    def get_config(self):
-        """The encoder's own configuration, for `save` and `load_model`."""
-        return {"encoder": keras.saving.serialize_keras_object(self.encoder), "name": self.name}
-
-    @classmethod
-    def from_config(cls, config):
-        """Rebuild from `get_config()`."""
-        return cls(keras.saving.deserialize_keras_object(config["encoder"]), name=config["name"])
