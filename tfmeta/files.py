@@ -37,7 +37,15 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_json(path: str | os.PathLike, content: Any) -> None:
-    """Write indented JSON, whole or not at all."""
+    """Write indented JSON, whole or not at all.
+
+    Args:
+        path: the file; an older one is replaced.
+        content: what JSON can hold.
+
+    Raises:
+        TypeError: if it can not.
+    """
     with whole(path) as beside:
         beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

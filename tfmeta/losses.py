@@ -14,7 +14,14 @@ Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Mean cross-entropy of integer labels `[batch]` and logits `[batch, n_way]`; a scalar.
+    """Mean cross-entropy of a batch.
+
+    Args:
+        labels: integers `[batch]` from 0 to `n_way - 1`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A scalar.
 
     References:
         Finn et al. (2017), equation 3. https://arxiv.org/abs/1703.03400
@@ -27,7 +34,14 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Fraction of rows of logits `[batch, n_way]` whose largest entry is at the label `[batch]`; a scalar in [0, 1].
+    """Fraction of examples whose largest logit is at the label.
+
+    Args:
+        labels: integers `[batch]`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A float32 scalar from 0 to 1.
 
     References:
         Vinyals et al. (2016), section 4. https://arxiv.org/abs/1606.04080

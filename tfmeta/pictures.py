@@ -45,12 +45,37 @@ def save(axes, path: Path, *, force: bool = False) -> Path:
 
 
 def predictions(learner: base.EpisodicModel, episode: Episode) -> np.ndarray:
-    """Predicted labels `[n_way * n_query]` of an episode's queries by the adapted learner."""
+    """What the adapted learner takes an episode's queries for.
+
+    Args:
+        learner: a trained learner.
+        episode: one task, without a meta-batch axis.
+
+    Returns:
+        Predicted labels `[n_way * n_query]`.
+    """
     return learner.query_outputs(episode).numpy().argmax(axis=-1)
 
 
 def draw_episode(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed, title=None, force=False) -> Path:
-    """An episode of unseen classes with the learner's predictions."""
+    """An episode of unseen classes with the learner's predictions.
+
+    Args:
+        learner: a trained learner.
+        data: unseen classes.
+        path: the PNG.
+        n_way: classes in an episode.
+        k_shot: support images per class.
+        seed: seed of the episodes.
+        title: what stands before the number of right queries; the learner's class by default.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file and it is not to be replaced.
+    """
     # All queries together, as many as in the scores: batch norm's statistics depend on it.
     n_query = max(1, min(15, int(data.counts.min()) - k_shot))
     episode = sample_episode(data, n_way=n_way, k_shot=k_shot, n_query=n_query, seed=seed)
@@ -63,14 +88,47 @@ def draw_episode(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed
 def draw_adaptation(
     learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed, inner_steps=8, force=False
 ) -> Path:
-    """Accuracy of a gradient-based learner against inner steps on unseen classes."""
+    """Accuracy of a gradient-based learner against inner steps on unseen classes.
+
+    Args:
+        learner: a trained learner with an inner loop.
+        data: unseen classes.
+        path: the PNG.
+        n_way: classes in an episode.
+        k_shot: support images per class.
+        seed: seed of the episodes.
+        inner_steps: steps to follow.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file and it is not to be replaced.
+    """
     n_query = max(1, min(15, int(data.counts.min()) - k_shot))
     episodes = episode_dataset(data, n_way=n_way, k_shot=k_shot, n_query=n_query, meta_batch_size=20, seed=seed)
     return save(plot_adaptation_curve(adaptation_curve(learner, episodes.take(5), inner_steps)), path, force=force)
 
 
 def draw_embedding(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed, force=False) -> Path:
-    """A metric learner's embedding of the classes of one episode."""
+    """A metric learner's embedding of the classes of one episode.
+
+    Args:
+        learner: a trained learner with an `embed`.
+        data: unseen classes.
+        path: the PNG.
+        n_way: classes in an episode.
+        k_shot: support images per class.
+        seed: seed of the episodes.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file and it is not to be replaced.
+    """
     n_query = max(1, min(15, int(data.counts.min()) - k_shot))
     episode = sample_episode(data, n_way=n_way, k_shot=k_shot, n_query=n_query, seed=seed)
     support, query = learner.embed(episode.support_x).numpy(), learner.embed(episode.query_x).numpy()
@@ -79,7 +137,19 @@ def draw_embedding(learner, data: ImageClasses, path: Path, *, n_way, k_shot, se
 
 
 def draw_log(log: Path, path: Path, *, force=False) -> Path:
-    """Accuracy per epoch of a run's `log.csv`, training and validation."""
+    """Accuracy per epoch of a run's `log.csv`, training and validation.
+
+    Args:
+        log: the CSV file.
+        path: the PNG.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file and it is not to be replaced.
+    """
     import matplotlib.pyplot as plt
 
     with open(log, newline="", encoding="utf-8") as file:

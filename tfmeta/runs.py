@@ -99,7 +99,19 @@ def build_learner(settings: TrainSettings, input_shape: tuple[int, int, int]) ->
 
 
 def training_episodes(settings: TrainSettings, train: ImageClasses, start: int = 0):
-    """The run's stream of training meta-batches, from outer step `start` on."""
+    """The run's stream of training meta-batches.
+
+    Args:
+        settings: sizes and seed.
+        train: the training classes.
+        start: number of outer steps done already; their episodes are passed over.
+
+    Returns:
+        A dataset of `Episode` without end, as from `episode_dataset`.
+
+    Raises:
+        ValueError: if there are too few classes or images.
+    """
     return episode_dataset(
         train, n_way=settings.train_way or settings.n_way, k_shot=settings.k_shot, n_query=settings.n_query,
         meta_batch_size=settings.meta_batch_size, seed=settings.seed, start=start,

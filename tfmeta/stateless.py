@@ -75,6 +75,9 @@ def without_dropout(learner: keras.Model) -> Iterator[None]:
     Args:
         learner: the model; its dropout rates are put back at the end of the block.
 
+    Returns:
+        A context.
+
     References:
         Srivastava et al. (2014), "Dropout", section 10. https://jmlr.org/papers/v15/srivastava14a.html
     """

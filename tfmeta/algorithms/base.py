@@ -63,6 +63,10 @@ class EpisodicModel(keras.Model, abc.ABC):
     A learner says how one task is classified (`query_outputs`) and how a meta-batch trains it (`train_step`).
     Everything else, the progress bar, callbacks, logs, checkpoints and saving, is Keras's own.
 
+    Args:
+        network: the built Keras model that is learned.
+        name: Keras name.
+
     References:
         Vinyals et al. (2016), section 3: training conditions are made to match test conditions.
         https://arxiv.org/abs/1606.04080

@@ -37,6 +37,10 @@ def is_classification(episode: Episode) -> bool:
 def check_network(network: keras.Model, role: str) -> None:
     """Refuse what is no built Keras model with something to train.
 
+    Args:
+        network: what was given.
+        role: the argument's name, for the message.
+
     Raises:
         TypeError: if it is no Keras model.
         ValueError: if it has not been built, or has no trainable variables.
@@ -66,6 +70,11 @@ def check_steps(**steps: int) -> None:
 def check_number(name: str, value: float, *, above: bool = False) -> None:
     """Refuse what is no finite number of at least 0 (or above 0).
 
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+        above: whether 0 itself is refused.
+
     Raises:
         ValueError: naming the argument.
     """
@@ -73,6 +82,49 @@ def check_number(name: str, value: float, *, above: bool = False) -> None:
     if not fits or (above and value == 0):
         wanted = "above 0" if above else "of at least 0"
         raise ValueError(f"{name} must be a number {wanted}. Received: {name}={value!r}")
+
+
+def check_gradient_mode(gradient_mode: str) -> None:
+    """Refuse what is no way to a meta-gradient.
+
+    Raises:
+        ValueError: naming the ways there are.
+    """
+    if gradient_mode not in ("nested", "mixed"):
+        raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
+
+
+def check_embedding(encoder: keras.Model) -> None:
+    """Refuse an encoder that does not return one vector an input, or returns probabilities.
+
+    Raises:
+        ValueError: naming the encoder.
+    """
+    shape = known_shape(encoder, "output_shape")
+    if shape is not None and len(shape) != 1:
+        raise ValueError(
+            "encoder must return embeddings [batch, dim]. "
+            f"Received: encoder={encoder.name!r} with outputs of shape {shape}"
+        )
+    last = encoder.layers[-1] if encoder.layers else None
+    if getattr(last, "activation", None) is keras.activations.softmax or isinstance(last, keras.layers.Softmax):
+        raise ValueError(
+            "encoder must return embeddings, which a linear head follows, not probabilities. "
+            f"Received: encoder={encoder.name!r}, which ends in a softmax"
+        )
+
+
+def check_labels(learner: keras.Model, episode: Episode) -> None:
+    """Refuse targets that are no class indices.
+
+    Raises:
+        ValueError: naming the learner.
+    """
+    if not is_classification(episode):
+        raise ValueError(
+            f"{type(learner).__name__} classifies, and needs integer labels. "
+            f"Received: support_y with dtype={episode.support_y.dtype.name}"
+        )
 
 
 def check_support(support_x, support_y) -> tuple[tf.Tensor, tf.Tensor]:

@@ -157,7 +157,15 @@ def _examine_assign(call) -> str:
 
 
 def squared_error(targets, outputs):
-    """Mean squared error of a batch, a scalar."""
+    """Mean squared error of a batch.
+
+    Args:
+        targets: `[batch, n_outputs]`.
+        outputs: `[batch, n_outputs]`.
+
+    Returns:
+        A scalar.
+    """
     return tf.reduce_mean(tf.math.squared_difference(outputs, targets))
 
 

@@ -45,6 +45,10 @@ class UnfilledError(Exception):
 def require(condition: Any, message: str) -> None:
     """Stop the check with this message unless the condition holds.
 
+    Args:
+        condition: what must be true.
+        message: what to say where it is not.
+
     Raises:
         WrongAnswerError: with the message.
     """

@@ -146,7 +146,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         path: the `.npz` file.
 
     Returns:
-        The arrays by name.
+        The arrays by name, of the shapes that were written.
 
     Raises:
         FileNotFoundError, NotADirectoryError: if there is no such file.

@@ -79,7 +79,7 @@ class ImageClasses:
         """Keep some classes, relabelled 0, 1, ... in the order given.
 
         Args:
-            classes: distinct class indices, each in `[0, n_classes)`.
+            classes: distinct class indices `[n]`, each from 0 to `n_classes - 1`.
             name: name of the result; this set's name by default.
 
         Returns:
@@ -138,6 +138,11 @@ class Splits(NamedTuple):
 
     Classes, not images, are divided: a class of `test` never occurs in `train`. `validation` is `None` where a split
     defines none (Lake's).
+
+    Args:
+        train: classes to learn from.
+        validation: classes to choose settings by, or `None`.
+        test: classes to be judged on.
 
     References:
         Vinyals et al. (2016), section 4.1. https://arxiv.org/abs/1606.04080
