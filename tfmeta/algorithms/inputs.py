@@ -117,6 +117,10 @@ def check_embedding(encoder: keras.Model) -> None:
 def check_labels(learner: keras.Model, episode: Episode) -> None:
     """Refuse targets that are no class indices.
 
+    Args:
+        learner: who needs them, for the message.
+        episode: a task or a meta-batch.
+
     Raises:
         ValueError: naming the learner.
     """
