@@ -11,7 +11,10 @@ import_tensorflow(sys.argv[0] if sys.argv else "")
 
 from tfmeta import datasets, functional, networks
 from tfmeta.adaptation import AdaptationCurve, adaptation_curve
+from tfmeta.algorithms.anil import ANIL
 from tfmeta.algorithms.maml import MAML
+from tfmeta.algorithms.meta_sgd import MetaSGD
+from tfmeta.algorithms.proto_maml import ProtoMAML
 from tfmeta.algorithms.prototypical import (
     PrototypicalNetwork,
     compute_prototypes,
@@ -24,9 +27,12 @@ from tfmeta.plotting import plot_adaptation_curve, plot_embeddings, plot_episode
 from tfmeta.version import __version__
 
 __all__ = [
+    "ANIL",
     "MAML",
     "AdaptationCurve",
     "Episode",
+    "MetaSGD",
+    "ProtoMAML",
     "PrototypicalNetwork",
     "Score",
     "__version__",

@@ -49,10 +49,11 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
 
     # -- what a method must say ----------------------------------------------------------------------------------
     @abc.abstractmethod
-    def task_gradient(
-        self, params: functional.Tensors, episode: Episode, non_trainable: functional.Tensors
-    ) -> functional.MetaGradient:
-        """One task's contribution to an outer step, at the values `params` of `meta_variables`."""
+    def task_gradient(self, params: functional.Tensors, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
+        """One task's contribution to an outer step, at the values `params` of `meta_variables`.
+
+        `salt` is a number of the task's own, for random choices.
+        """
 
     @abc.abstractmethod
     def inner_step(self, step: tf.Tensor, state: State, episode: Episode) -> State:
@@ -171,7 +172,7 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
 
         def one_task(task):
             episode, salt = task
-            result = self.task_gradient(params, episode, self._task_state(salt))
+            result = self.task_gradient(params, episode, salt)
             correct = functional.accuracy(episode.query_y, result.query_outputs) if classification else 0.0
             return tf.cast(result.loss, tf.float32), correct, [*result.gradients, *result.rate_gradients]
 
@@ -292,6 +293,6 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
         """Rebuild from `get_config()`."""
         config = dict(config)
         for key in ("learner", "loss"):
-            if config[key] is not None:
+            if config.get(key) is not None:
                 config[key] = keras.saving.deserialize_keras_object(config[key])
         return cls(config.pop("learner"), **config)

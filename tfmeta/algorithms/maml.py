@@ -61,8 +61,7 @@ class MAML(adapting.AdaptingLearner):
         inputs.check_network(learner, "learner")
         inputs.check_number("inner_lr", inner_lr)
         inputs.check_number("adversarial_epsilon", adversarial_epsilon)
-        if gradient_mode not in ("nested", "mixed"):
-            raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
+        inputs.check_gradient_mode(gradient_mode)
         if inner_clip_norm is not None:
             inputs.check_number("inner_clip_norm", inner_clip_norm, above=True)
             if gradient_mode == "mixed":
@@ -76,13 +75,13 @@ class MAML(adapting.AdaptingLearner):
         self.inner_clip_norm = inner_clip_norm
         self.adversarial_epsilon = adversarial_epsilon
 
-    def task_gradient(self, params, episode: Episode, non_trainable) -> functional.MetaGradient:
+    def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
         """The exact meta-gradient of one task, or FOMAML's."""
         return functional.meta_gradient(
             self.learner, params, episode,
             inner_lr=self.inner_lr, inner_steps=self.inner_steps, loss=self.task_loss, first_order=self.first_order,
             gradient_mode=self.gradient_mode, clip_norm=self.inner_clip_norm,
-            adversarial_epsilon=self.adversarial_epsilon, non_trainable=non_trainable,
+            adversarial_epsilon=self.adversarial_epsilon, non_trainable=self._task_state(salt),
         )  # fmt: skip
 
     def inner_step(self, step: tf.Tensor, state: list[tf.Tensor], episode: Episode) -> list[tf.Tensor]:

@@ -29,12 +29,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
 
     def __init__(self, encoder: keras.Model, *, name: str | None = None):
         inputs.check_network(encoder, "encoder")
-        shape = inputs.known_shape(encoder, "output_shape")
-        if shape is not None and len(shape) != 1:
-            raise ValueError(
-                "encoder must return embeddings [batch, dim]. "
-                f"Received: encoder={encoder.name!r} with outputs of shape {shape}"
-            )
+        inputs.check_embedding(encoder)
         super().__init__(encoder, name=name)
         self.encoder = encoder
         self._track("loss", "accuracy")
@@ -83,11 +78,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
     def check_episode(self, episode: Episode) -> None:
         """Refuse a meta-batch that does not fit the encoder."""
         super().check_episode(episode)
-        if not inputs.is_classification(episode):
-            raise ValueError(
-                f"{type(self).__name__} classifies, and needs integer labels. "
-                f"Received: support_y with dtype={episode.support_y.dtype.name}"
-            )
+        inputs.check_labels(self, episode)
 
     def outer_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """One step on the mean loss of the episodes; each is normalised by its own batch statistics."""
