@@ -21,6 +21,7 @@ from tfmeta.algorithms.prototypical import (
     prototypical_logits,
     squared_euclidean,
 )
+from tfmeta.algorithms.reptile import Reptile, reptile_update
 from tfmeta.episodes import Episode, episode_dataset, sample_episode
 from tfmeta.evaluation import Score, evaluate
 from tfmeta.plotting import plot_adaptation_curve, plot_embeddings, plot_episode
@@ -34,6 +35,7 @@ __all__ = [
     "MetaSGD",
     "ProtoMAML",
     "PrototypicalNetwork",
+    "Reptile",
     "Score",
     "__version__",
     "adaptation_curve",
@@ -47,6 +49,7 @@ __all__ = [
     "plot_embeddings",
     "plot_episode",
     "prototypical_logits",
+    "reptile_update",
     "sample_episode",
     "squared_euclidean",
 ]

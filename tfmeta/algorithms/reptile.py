@@ -1,0 +1,202 @@
+"""Reptile (Nichol, Achiam, Schulman 2018): train on a task, then move a little towards where that led."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from tfmeta import functional
+from tfmeta.algorithms import adapting, inputs
+from tfmeta.episodes import Episode
+
+# Adam's second-moment decay and its guard against division by zero, TensorFlow's values as in the authors' code.
+_BETA_2, _EPSILON = 0.999, 1e-8
+
+
+def reptile_update(
+    params: functional.Tensors, fast_weights: functional.Tensors, outer_lr: float | tf.Tensor
+) -> list[tf.Tensor]:
+    """Move the initial parameters towards the mean of the adapted ones.
+
+    Args:
+        params: theta, tensors.
+        fast_weights: theta' of every task, tensors like `params` with a leading axis `[meta_batch_size]`.
+        outer_lr: epsilon; 1 takes the mean itself.
+
+    Returns:
+        The new theta: `theta + epsilon * mean(theta'_i - theta)`.
+
+    References:
+        Nichol et al. (2018), algorithm 2. https://arxiv.org/abs/1803.02999
+    """
+    return [w + outer_lr * tf.reduce_mean(f - w, axis=0) for w, f in zip(params, fast_weights, strict=True)]
+
+
+def mini_batch(n: int | tf.Tensor, batch_size: int, step: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Which examples an inner step sees: the support set in a random order, again and again, cut into batches.
+
+    Args:
+        n: size of the support set.
+        batch_size: at most `n`.
+        step: number of the inner step, from 0.
+        seed: integers `[2]`; the same seed gives the same batches.
+
+    Returns:
+        Integers `[batch_size]`. In each pass over the support set every example comes once.
+
+    References:
+        Nichol et al. (2018), section 6: mini-batches without replacement. https://arxiv.org/abs/1803.02999
+    """
+    n, step = tf.cast(n, tf.int32), tf.cast(step, tf.int32)
+    places = step * batch_size + tf.range(batch_size)
+    first_pass = places[0] // n
+
+    def order(number):
+        key = tf.random.experimental.stateless_fold_in(tf.cast(seed, tf.int64), tf.cast(number, tf.int64))
+        return tf.argsort(tf.random.stateless_uniform([n], key))
+
+    # A batch touches two passes at most.
+    return tf.gather(tf.concat([order(first_pass), order(first_pass + 1)], axis=0), places - first_pass * n)
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class Reptile(adapting.AdaptingLearner):
+    """Learns initial parameters near to those of every task, from the end points of ordinary training alone.
+
+    The compiled optimizer is given `theta - mean(theta')` as the gradient, so `SGD(epsilon)` is the paper's outer step;
+    `SGD(PolynomialDecay(1.0, steps, end_learning_rate=0.0))` lets it fall to 0 as in the experiments. A meta-batch of 1
+    is the serial version, larger ones the batched version.
+
+    Training looks at the support set only; use episodes of more shots than at test time (`k_shot=10` for 1-shot) and
+    `n_query=1`. The queries serve for the accuracy in the progress bar.
+
+    Args:
+        learner: any built Keras model, `[batch, ...]` to logits `[batch, n_way]` or to regression outputs.
+        inner_lr: the inner optimizer's step size, on the mean loss of a mini-batch.
+        inner_steps: inner steps in training.
+        eval_inner_steps: inner steps when evaluated or adapted; `inner_steps` by default.
+        inner_batch_size: examples in an inner step in training; the whole support set by default.
+        eval_inner_batch_size: the same when evaluated or adapted; `inner_batch_size` by default.
+        inner_optimizer: `"adam"` (with beta1 = 0, so that no momentum is carried over) or `"sgd"`.
+        loss: as for `MAML`.
+        name: Keras name.
+
+    Raises:
+        TypeError: if the learner is no Keras model.
+        ValueError: if the learner is not built, or a setting is out of range.
+
+    References:
+        Nichol et al. (2018), "On First-Order Meta-Learning Algorithms", algorithms 1 and 2, table 4.
+        https://arxiv.org/abs/1803.02999
+
+    Note:
+        Adam's second moments start from zero in every task, where the authors' code goes on with those of the task
+        before: tasks can then be run side by side, and a task's result does not depend on which came first.
+    """
+
+    def __init__(
+        self,
+        learner: keras.Model,
+        *,
+        inner_lr: float = 1e-3,
+        inner_steps: int = 5,
+        eval_inner_steps: int | None = None,
+        inner_batch_size: int | None = None,
+        eval_inner_batch_size: int | None = None,
+        inner_optimizer: str = "adam",
+        loss=None,
+        name: str | None = None,
+    ):
+        inputs.check_network(learner, "learner")
+        inputs.check_number("inner_lr", inner_lr)
+        if eval_inner_batch_size is None:
+            eval_inner_batch_size = inner_batch_size
+        for which, size in (
+            ("inner_batch_size", inner_batch_size), ("eval_inner_batch_size", eval_inner_batch_size)
+        ):  # fmt: skip
+            if size is not None:
+                inputs.check_steps(**{which: size})
+                inputs.check_number(which, size, above=True)
+        if inner_optimizer not in ("adam", "sgd"):
+            raise ValueError(f"inner_optimizer must be 'adam' or 'sgd'. Received: inner_optimizer={inner_optimizer!r}")
+        super().__init__(learner, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
+        self.inner_lr = inner_lr
+        self.inner_batch_size = inner_batch_size
+        self.eval_inner_batch_size = eval_inner_batch_size
+        self.inner_optimizer = inner_optimizer
+
+    def first_state(self, episode: Episode):
+        """Theta, and zero second moments."""
+        theta = super().first_state(episode)
+        return theta, [tf.zeros_like(weight) for weight in theta]
+
+    def weights_in(self, state) -> list[tf.Tensor]:
+        """The fast weights in a state."""
+        return state[0]
+
+    def inner_step(self, step: tf.Tensor, state, episode: Episode):
+        """One step of the inner optimizer on a mini-batch of the support set, in the same order for every task."""
+        seed = tf.zeros([2], tf.int64)
+        return self._update(step, state, episode, seed, self.eval_inner_batch_size, None)[0]
+
+    def _update(self, step, state, episode: Episode, seed, batch_size, non_trainable):
+        theta, moments = state
+        x, y = episode.support_x, episode.support_y
+        if batch_size is not None:
+            rows = mini_batch(tf.shape(y)[0], batch_size, step, seed)
+            x, y = tf.gather(x, rows), tf.gather(y, rows)
+        # A step of size 1 hands over the gradient itself.
+        moved, loss, _ = functional.inner_update(
+            self.learner, theta, x, y, inner_lr=1.0, loss=self.task_loss, first_order=True, non_trainable=non_trainable
+        )
+        gradients = [w - m for w, m in zip(theta, moved, strict=True)]
+        if self.inner_optimizer == "sgd":
+            return ([w - self.inner_lr * g for w, g in zip(theta, gradients, strict=True)], moments), loss
+        count = tf.cast(step + 1, theta[0].dtype)
+        rate = self.inner_lr * tf.sqrt(1.0 - tf.cast(_BETA_2, count.dtype) ** count)
+        moments = [_BETA_2 * v + (1.0 - _BETA_2) * g**2 for v, g in zip(moments, gradients, strict=True)]
+        theta = [
+            w - tf.cast(rate, w.dtype) * g / (tf.sqrt(v) + _EPSILON)
+            for w, g, v in zip(theta, gradients, moments, strict=True)
+        ]
+        return (theta, moments), loss
+
+    def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
+        """`theta - theta'`, whose mean over tasks is the paper's outer direction; the loss is that of the queries."""
+        seed = tf.stack([tf.cast(salt, tf.int64), tf.constant(1, tf.int64)])
+        state = self._task_state(salt)
+        first = (list(params), [tf.zeros_like(weight) for weight in params])
+        _, (fast, _) = tf.while_loop(
+            lambda k, _: k < self.inner_steps,
+            lambda k, s: (k + 1, self._update(k, s, episode, seed, self.inner_batch_size, state)[0]),
+            (tf.constant(0), first),
+            parallel_iterations=1,
+        )
+        loss, outputs = functional.query_loss(self.learner, fast, episode, loss=self.task_loss, non_trainable=state)
+        return functional.MetaGradient(loss, [w - f for w, f in zip(params, fast, strict=True)], [], outputs)
+
+    def check_episode(self, episode: Episode) -> None:
+        """Refuse a meta-batch that does not fit the learner, or has fewer support images than a mini-batch."""
+        super().check_episode(episode)
+        n_support = episode.support_y.shape[1]
+        # One of the two sizes belongs to these episodes: those of training and of test differ in shots.
+        sizes = (self.inner_batch_size, self.eval_inner_batch_size)
+        if n_support is not None and all(size is not None and size > n_support for size in sizes):
+            raise ValueError(
+                f"inner_batch_size must be at most the {n_support} support images of an episode. "
+                f"Received: inner_batch_size={sizes[0]}, eval_inner_batch_size={sizes[1]}"
+            )
+
+    def evaluation_settings(self) -> dict[str, int | float]:
+        """Settings at test time that a reader of a score must know."""
+        found = super().evaluation_settings() | {"inner_lr": self.inner_lr}
+        return found if self.eval_inner_batch_size is None else found | {"inner_batch": self.eval_inner_batch_size}
+
+    def get_config(self):
+        """All settings and the learner's own configuration, for `save` and `load_model`."""
+        return super().get_config() | {
+            "inner_lr": self.inner_lr,
+            "inner_batch_size": self.inner_batch_size,
+            "eval_inner_batch_size": self.eval_inner_batch_size,
+            "inner_optimizer": self.inner_optimizer,
+        }
