@@ -107,7 +107,8 @@ def test_a_run_killed_with_signal_9_goes_on(uninterrupted, tmp_path, method, mom
     threads = str(tf.config.threading.get_intra_op_parallelism_threads())
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, folder, method, moment, threads], cwd=ROOT, text=True,
-        env=environment(TF_CPP_MIN_LOG_LEVEL="3"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env=environment(TF_CPP_MIN_LOG_LEVEL="3", TFMETA_THREADS="tensorflow"),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     with process:
         assert process.stdout.readline() == "now\n"
