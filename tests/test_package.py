@@ -23,7 +23,7 @@ LAYERS = (
     ("datasets",),
     ("episodes", "datasets.sinusoid"),
     ("moments", "stateless", "losses", "functional", "mixed_mode", "networks", "algorithms"),
-    ("evaluation", "adaptation"),
+    ("evaluation", "adaptation", "augmentation"),
     ("plotting", "checks"),
     ("checkpoints", "pictures", "runs"),
     ("quickstart", "doctor"),

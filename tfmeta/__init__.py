@@ -9,7 +9,8 @@ from tfmeta.quiet_start import import_tensorflow
 
 import_tensorflow(sys.argv[0] if sys.argv else "")
 
-from tfmeta import datasets, functional, networks
+from tfmeta import datasets  # before episodes, which sinusoid builds on
+from tfmeta import augmentation, functional, networks
 from tfmeta.adaptation import AdaptationCurve, adaptation_curve
 from tfmeta.algorithms.anil import ANIL
 from tfmeta.algorithms.maml import MAML
@@ -39,6 +40,7 @@ __all__ = [
     "Score",
     "__version__",
     "adaptation_curve",
+    "augmentation",
     "compute_prototypes",
     "datasets",
     "episode_dataset",

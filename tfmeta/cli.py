@@ -39,7 +39,7 @@ def quickstart(
     dataset: Annotated[
         str, typer.Option(help="omniglot (falls back to glyphs), glyphs or a folder of images.")
     ] = "omniglot",
-    minutes: Annotated[float, typer.Option(min=0.01, help="Training time for both methods together.")] = 4.5,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Training time for both methods together.")] = 4.7,
     data_dir: DataDir = None,
 ):
     """Train a prototypical network and MAML, and see them classify characters they have never seen."""

@@ -151,7 +151,7 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
         if shape is None:
             shape = tuple(self.learner(episode.support_x[0, :1]).shape[1:])
         if inputs.is_classification(episode):
-            n_way = int(tf.reduce_max(episode.support_y)) + 1
+            n_way = int(inputs.count_classes(episode))
             if shape[-1] != n_way:
                 raise ValueError(
                     f"the learner's output must be n_way={n_way} wide, one logit per class of an episode. "

@@ -34,6 +34,11 @@ def is_classification(episode: Episode) -> bool:
     return episode.support_y.dtype.is_integer
 
 
+def count_classes(episode: Episode) -> tf.Tensor:
+    """`n_way` of an episode, also where wrong labels (`label_noise`) have left a class without support."""
+    return 1 + tf.maximum(tf.reduce_max(episode.support_y), tf.reduce_max(episode.query_y))
+
+
 def check_network(network: keras.Model, role: str) -> None:
     """Refuse what is no built Keras model with something to train.
 

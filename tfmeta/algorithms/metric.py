@@ -65,7 +65,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
         References:
             Vinyals et al. (2016), section 2. https://arxiv.org/abs/1606.04080
         """
-        n_way = tf.reduce_max(episode.support_y) + 1
+        n_way = inputs.count_classes(episode)
         embeddings = self.embed(tf.concat([episode.support_x, episode.query_x], axis=0))
         n_support = tf.shape(episode.support_y)[0]
         own = functional.values(self.own_variables)
@@ -89,7 +89,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
 
         def one_task(task):
             episode, salt = task
-            n_way = tf.reduce_max(episode.support_y) + 1
+            n_way = inputs.count_classes(episode)
             # Not the static shape: Keras traces episodes of a second size with unknown sizes.
             n_support = tf.shape(episode.support_y)[0]
             images = tf.concat([episode.support_x, episode.query_x], axis=0)

@@ -84,7 +84,7 @@ class ProtoMAML(adapting.AdaptingLearner):
 
         def start(theta: functional.Tensors) -> list[tf.Tensor]:
             embeddings = functional.forward(self.encoder, theta, episode.support_x, non_trainable=non_trainable)
-            n_way = tf.reduce_max(episode.support_y) + 1
+            n_way = inputs.count_classes(episode)
             head = prototypical_head(compute_prototypes(embeddings, episode.support_y, n_way))
             return [*theta, *(head if self.start_gradient else map(tf.stop_gradient, head))]
 
