@@ -14,6 +14,7 @@ from tfmeta import augmentation, functional, networks
 from tfmeta.adaptation import AdaptationCurve, adaptation_curve
 from tfmeta.algorithms.anil import ANIL
 from tfmeta.algorithms.maml import MAML
+from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
 from tfmeta.algorithms.meta_sgd import MetaSGD
 from tfmeta.algorithms.proto_maml import ProtoMAML
 from tfmeta.algorithms.prototypical import (
@@ -33,6 +34,7 @@ __all__ = [
     "MAML",
     "AdaptationCurve",
     "Episode",
+    "MAMLPlusPlus",
     "MetaSGD",
     "ProtoMAML",
     "PrototypicalNetwork",

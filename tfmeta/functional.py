@@ -190,6 +190,8 @@ class MetaGradient(NamedTuple):
         gradients: its gradient with respect to theta, tensors like `params`.
         rate_gradients: its gradient with respect to the inner rates where these are a list, else `()`.
         query_outputs: outputs on the query set at the fast weights `[n_way * n_query, n_outputs]`.
+        statistics: new values of what is averaged over tasks rather than learned, such as batch norm's moving averages
+            in MAML++.
 
     References:
         Finn et al. (2017), equation 2. https://arxiv.org/abs/1703.03400
@@ -199,6 +201,7 @@ class MetaGradient(NamedTuple):
     gradients: list[tf.Tensor]
     rate_gradients: Tensors
     query_outputs: tf.Tensor
+    statistics: Tensors = ()
 
 
 def meta_gradient(

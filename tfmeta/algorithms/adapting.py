@@ -76,6 +76,11 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
         """What the outer loop learns."""
         return self.learner.trainable_variables
 
+    @property
+    def statistics(self) -> list[keras.Variable]:
+        """What takes the mean of the tasks' `MetaGradient.statistics`."""
+        return []
+
     # -- one task ------------------------------------------------------------------------------------------------
     def task_loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """The loss of both loops on one batch, a scalar."""
@@ -174,11 +179,18 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
             episode, salt = task
             result = self.task_gradient(params, episode, salt)
             correct = functional.accuracy(episode.query_y, result.query_outputs) if classification else 0.0
-            return tf.cast(result.loss, tf.float32), correct, [*result.gradients, *result.rate_gradients]
+            return (
+                tf.cast(result.loss, tf.float32),
+                correct,
+                [*result.gradients, *result.rate_gradients, *result.statistics],
+            )
 
-        signature = (base.SCALAR, base.SCALAR, base.like(params))
+        signature = (base.SCALAR, base.SCALAR, base.like([*params, *functional.values(self.statistics)]))
         loss, accuracy, gradients = base.map_tasks(one_task, (episodes, self._salts(episodes)), signature)
-        self.optimizer.apply([tf.reduce_mean(g, axis=0) for g in gradients], self.meta_variables)
+        means = [tf.reduce_mean(g, axis=0) for g in gradients]
+        self.optimizer.apply(means[: len(params)], self.meta_variables)
+        for variable, mean in zip(self.statistics, means[len(params) :], strict=True):
+            variable.assign(mean)
         return {"loss": loss} | ({"accuracy": accuracy} if classification else {})
 
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:

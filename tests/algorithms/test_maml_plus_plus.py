@@ -1,0 +1,188 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfmeta
+from tfmeta import functional
+from tfmeta.algorithms.maml_plus_plus import step_weights
+from tfmeta.episodes import Episode
+
+OFF = {"learn_rates": False, "multi_step_loss": 0, "per_step_batch_norm": False}
+
+
+def small(cls=tfmeta.MAMLPlusPlus, seed=0, **options):
+    keras.utils.set_random_seed(seed)
+    network = tfmeta.networks.conv4(3, filters=4, input_shape=(16, 16, 1))
+    learner = cls(network, **({"inner_lr": 0.2, "inner_steps": 3} | options))
+    learner.compile(optimizer=keras.optimizers.Adam(1e-2))
+    return learner
+
+
+@pytest.fixture
+def stream(tiny):
+    return tfmeta.episode_dataset(tiny, n_way=3, k_shot=1, n_query=2, meta_batch_size=4, seed=0)
+
+
+def flat(variables):
+    return np.concatenate([np.ravel(v) for v in variables])
+
+
+def test_everything_off_is_maml(stream):
+    ends = []
+    for learner in (small(**OFF), small(tfmeta.MAML)):
+        learner.fit(stream, steps_per_epoch=3, verbose=0)
+        ends.append(flat(learner.learner.trainable_variables))
+    np.testing.assert_allclose(*ends, atol=2e-4)
+
+
+@pytest.mark.parametrize("on", ["learn_rates", "multi_step_loss", "per_step_batch_norm"])
+def test_each_part_makes_a_difference(stream, on):
+    ends = []
+    for learner in (small(**(OFF | {on: 10})), small(**OFF)):
+        learner.fit(stream, steps_per_epoch=3, verbose=0)
+        episode = Episode(*(tensor[0] for tensor in next(iter(stream))))
+        ends.append(learner.query_outputs(episode).numpy())
+    assert np.abs(ends[0] - ends[1]).max() > 1e-3
+
+
+def test_weights_of_the_steps_by_hand():
+    np.testing.assert_allclose(step_weights(5, 0, 10), [0.2] * 5, rtol=1e-6)
+    np.testing.assert_allclose(step_weights(5, 5, 10), [0.1] * 4 + [0.6], rtol=1e-6)
+    np.testing.assert_allclose(step_weights(5, 100, 10), [0.006] * 4 + [0.976], rtol=1e-6)
+    np.testing.assert_allclose(step_weights(1, 3, 10), [1.0])
+
+
+def smooth(**options):
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.Input((6,), dtype="float64"),
+            keras.layers.Dense(7, activation="tanh", dtype="float64"),
+            keras.layers.BatchNormalization(dtype="float64"),
+            keras.layers.Dense(3, dtype="float64"),
+        ]
+    )
+    learner = tfmeta.MAMLPlusPlus(network, inner_lr=0.3, inner_steps=2, **options)
+    learner.compile(optimizer=keras.optimizers.SGD(0.1))
+    return learner
+
+
+def naive_loss(learner, episode, weights):
+    """The weighted loss with Python loops over steps, from the variables' present values."""
+    values = dict(enumerate(functional.values(learner.learner.trainable_variables)))
+
+    def with_scales(fast, k):
+        full = dict(fast)
+        for i, table in zip(learner._scales_at, learner.scales, strict=True):
+            full[i] = table.value[k]
+        return [full[i] for i in range(len(full))]
+
+    total = 0.0
+    for k in range(2):
+        with tf.GradientTape() as tape:
+            tape.watch([values[i] for i in learner._adapted])
+            outputs = functional.forward(learner.learner, with_scales(values, k), episode.support_x)
+            loss = functional.cross_entropy(episode.support_y, outputs)
+        gradients = tape.gradient(loss, [values[i] for i in learner._adapted])
+        for i, rate, g in zip(learner._adapted, learner.rates, gradients, strict=True):
+            values[i] = values[i] - rate.value[k] * g
+        outputs = functional.forward(learner.learner, with_scales(values, k + 1), episode.query_x)
+        total += weights[k] * functional.cross_entropy(episode.query_y, outputs).numpy()
+    return total
+
+
+def test_gradient_of_weights_rates_and_scales_equals_finite_differences(random_episodes):
+    learner = smooth(multi_step_loss=10)
+    learner.optimizer.iterations.assign(5)
+    episode = Episode(*(tensor[0] for tensor in random_episodes()))
+    weights = [0.25, 0.75]
+    np.testing.assert_allclose(step_weights(2, 5, 10), weights)
+    variables = learner.meta_variables
+    found = learner.task_gradient(functional.values(variables), episode, tf.constant(0, tf.int64))
+    rng = np.random.default_rng(1)
+    start, direction = [v.numpy() for v in variables], [rng.normal(size=v.shape) for v in variables]
+
+    def at(t):
+        for variable, old, d in zip(variables, start, direction, strict=True):
+            variable.assign(old + t * d)
+        return naive_loss(learner, episode, weights)
+
+    e = 1e-4
+    exact = (8 * (at(e) - at(-e)) - (at(2 * e) - at(-2 * e))) / (12 * e)
+    along = sum(np.sum(g * d) for g, d in zip(found.gradients, direction, strict=True))
+    assert along == pytest.approx(exact, rel=1e-8)
+
+
+def test_first_order_comes_first_and_goes(random_episodes):
+    learner, plain = smooth(first_order_steps=3, **OFF), smooth(**OFF)
+    episode = Episode(*(tensor[0] for tensor in random_episodes()))
+
+    def gradient(of):
+        salt = tf.constant(0, tf.int64)
+        return flat(tf.function(of.task_gradient)(functional.values(of.meta_variables), episode, salt).gradients)
+
+    first = functional.meta_gradient(
+        plain.learner, functional.values(plain.meta_variables), episode, inner_lr=0.3, inner_steps=2, first_order=True
+    )
+    np.testing.assert_allclose(gradient(learner), flat(first.gradients), rtol=1e-9, atol=1e-12)
+    learner.optimizer.iterations.assign(3)
+    np.testing.assert_allclose(gradient(learner), gradient(plain), rtol=1e-9, atol=1e-12)
+    assert np.abs(flat(first.gradients) - gradient(plain)).max() > 1e-4
+
+
+def test_moving_averages_follow_the_batches_of_their_step(random_episodes):
+    learner = smooth()
+    episodes = random_episodes()
+    params = functional.values(learner.learner.trainable_variables)
+    before = [v.numpy() for v in learner.learner.non_trainable_variables]
+    learner.train_on_batch(episodes)
+    mean, variance = (table.numpy() for table in learner.moving)
+    assert mean.shape == (3, 7)
+    hidden = [np.tanh(x @ params[0].numpy() + params[1].numpy()) for x in episodes.support_x.numpy()]
+    momentum = 0.99
+    np.testing.assert_allclose(mean[0], (1 - momentum) * np.mean([h.mean(axis=0) for h in hidden], axis=0), rtol=1e-9)
+    expected = momentum + (1 - momentum) * np.mean([h.var(axis=0) for h in hidden], axis=0)
+    np.testing.assert_allclose(variance[0], expected, rtol=1e-9)
+    assert np.abs(mean[0] - mean[2]).max() > 1e-6
+    for old, new in zip(before, learner.learner.non_trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_one_query_at_a_time_uses_the_moving_averages(stream):
+    learner = small()
+    learner.fit(stream, steps_per_epoch=3, verbose=0)
+    episode = Episode(*(tensor[0] for tensor in next(iter(stream))))
+    alone = [
+        learner.query_outputs(episode._replace(query_x=episode.query_x[i : i + 1]), transductive=False).numpy()[0]
+        for i in range(6)
+    ]
+    np.testing.assert_allclose(learner.query_outputs(episode, transductive=False), alone, rtol=1e-4, atol=1e-5)
+    assert learner.batch_norm_mode(transductive=False) == "moving averages of the inner step"
+    assert np.abs(learner.query_outputs(episode) - alone).max() > 1e-3
+
+
+def test_saved_and_loaded_it_goes_on_as_before(stream, tmp_path):
+    learner = small(first_order_steps=2)
+    learner.fit(stream, steps_per_epoch=3, verbose=0)
+    learner.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    for model in (learner, loaded):
+        model.fit(stream, steps_per_epoch=2, verbose=0)
+    np.testing.assert_array_equal(flat(learner.variables), flat(loaded.variables))
+    assert np.ptp([rate.numpy() for rate in learner.rates]) > 0
+    episode = Episode(*(tensor[0] for tensor in next(iter(stream))))
+    adapted = learner.adapt(episode.support_x, episode.support_y)
+    assert adapted.predict(episode.query_x, verbose=0).shape == (6, 3)
+    np.testing.assert_array_equal(flat(learner.variables), flat(loaded.variables))
+
+
+def test_bad_settings_are_named():
+    for options, message in (
+        ({"inner_steps": 0}, "at least 1. Received: inner_steps=0"),
+        ({"multi_step_loss": -1}, "Received: multi_step_loss=-1"),
+        ({"first_order_steps": 0.5}, "Received: first_order_steps=0.5"),
+        ({"inner_lr": "fast"}, "Received: inner_lr='fast'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            small(**options)

@@ -1,0 +1,246 @@
+"""Matching networks (Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra 2016)."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfmeta import functional
+from tfmeta.algorithms import copies, full_context, inputs, metric, similarity
+
+
+def attention_log_probabilities(similarities: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:
+    """Log of the attention that each class's support items get together.
+
+    Args:
+        similarities: scaled similarities `[n_query, n_support]`.
+        labels: integers `[n_support]` from 0 to `n_way - 1`; classes may have different numbers of examples.
+        n_way: number of classes.
+
+    Returns:
+        log p(y = k | x, S) `[n_query, n_way]`; exponentials of a row add up to 1.
+
+    References:
+        Vinyals et al. (2016), equation 1. https://arxiv.org/abs/1606.04080
+    """
+    # In logarithms throughout: a class far away has an attention that would be rounded to 0, and its log to infinity.
+    log_attention = tf.nn.log_softmax(similarities)
+    return tf.reduce_logsumexp(similarity.only_members(log_attention, labels, n_way), axis=1)
+
+
+def cosine_attention(
+    support: tf.Tensor, labels: tf.Tensor, query: tf.Tensor, n_way: int | tf.Tensor, scale: float | tf.Tensor = 1.0
+) -> tf.Tensor:
+    """Class log-probabilities of queries: a softmax over all support items of the scaled cosine, summed per class.
+
+    Args:
+        support: embeddings `[n_support, dim]`.
+        labels: integers `[n_support]` from 0 to `n_way - 1`; classes may have different numbers of examples.
+        query: embeddings `[n_query, dim]`.
+        n_way: number of classes.
+        scale: factor of the cosines; 1 is the paper's.
+
+    Returns:
+        log p(y = k | x, S) `[n_query, n_way]`; a very large negative number for a class without an example.
+
+    References:
+        Vinyals et al. (2016), equation 1 and section 2.1.1. https://arxiv.org/abs/1606.04080
+
+    Note:
+        Cosines lie between -1 and 1, so with scale 1 no item gets more than e^2 times the attention of another, and
+        among 20 classes no class a probability above 0.28. A larger scale lets the attention be sharp.
+    """
+    return attention_log_probabilities(scale * similarity.cosine_similarity(query, support), labels, n_way)
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class AttentionHead(similarity.SupportSet):
+    """The last layer of an adapted matching network: `[batch, dim]` to log-probabilities `[batch, n_way]`.
+
+    Args:
+        n_support: number of support items.
+        n_way: number of classes.
+        distance: `"cosine"` or `"euclidean"`.
+        steps: looks of the query's full-context embedding at the support set; 0 for none.
+        options: of `keras.layers.Layer`.
+
+    References:
+        Vinyals et al. (2016), equation 1. https://arxiv.org/abs/1606.04080
+    """
+
+    def __init__(self, n_support: int, n_way: int, distance: str, steps: int = 0, **options):
+        super().__init__(n_support, n_way, distance, **options)
+        self.steps = steps
+        self.context = full_context.QueryContext(steps, dtype=self.dtype_policy) if steps else None
+
+    def build(self, input_shape):
+        """Room for the support set, its scale and the query's context."""
+        super().build(input_shape)
+        self.scale = self.add_weight(shape=(), initializer="ones", trainable=False, name="scale")
+        if self.context is not None:
+            self.context.build(input_shape)
+
+    def call(self, x):
+        """Log-probabilities `[batch, n_way]`."""
+        support = tf.convert_to_tensor(self.support)
+        query = x if self.context is None else self.context(x, support)
+        similarities = self.scale * similarity.similarity(query, support, self.distance)
+        return attention_log_probabilities(similarities, tf.convert_to_tensor(self.labels), self.n_way)
+
+    def get_config(self):
+        """Sizes, distance and steps; the support set itself is in the weights."""
+        return super().get_config() | {"steps": self.steps}
+
+
+@keras.saving.register_keras_serializable("tfmeta")
+class MatchingNetwork(metric.MetricLearner):
+    """Learns an embedding in which a query's neighbours vote on its class, the nearer the more.
+
+    Args:
+        encoder: any built Keras model, `[batch, ...]` to embeddings `[batch, dim]`.
+        distance: `"cosine"`, or `"euclidean"` for minus the squared Euclidean distance.
+        scale: factor of the similarities, or its initial value. By default 10 for cosines, 1 for distances.
+        learn_scale: learn the logarithm of the scale, so that it stays positive. `scale=1.0, learn_scale=False` is the
+            paper's plain cosine.
+        full_context: embed every support item in the context of the support set, and every query in the context of
+            both. Doubles to quadruples the parameters of a conv4.
+        processing_steps: K, how often a query looks at the support set with `full_context=True`.
+        name: Keras name.
+
+    Raises:
+        TypeError: if the encoder is no Keras model.
+        ValueError: if the encoder is not built, its output is not `[batch, dim]`, or a setting is out of range.
+
+    References:
+        Vinyals et al. (2016), "Matching Networks for One Shot Learning", section 2.1 and appendix A.
+        https://arxiv.org/abs/1606.04080
+
+    Note:
+        Encoders of support and query are the same network, f' = g'. With `full_context=True` results depend on the
+        order of the support set, which a bidirectional LSTM reads as a sequence. Batch norm and dropout are as in
+        `PrototypicalNetwork`: statistics of one episode in training, moving averages in evaluation.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        *,
+        distance: str = "cosine",
+        scale: float | None = None,
+        learn_scale: bool = True,
+        full_context: bool = False,
+        processing_steps: int = 5,
+        name: str | None = None,
+    ):
+        similarity.check_distance(distance)
+        scale = (10.0 if distance == "cosine" else 1.0) if scale is None else scale
+        inputs.check_number("scale", scale, above=True)
+        inputs.check_steps(processing_steps=processing_steps)
+        super().__init__(encoder, name=name)
+        self.distance, self.scale, self.learn_scale = distance, float(scale), bool(learn_scale)
+        self.full_context, self.processing_steps = bool(full_context), processing_steps
+        dtype = encoder.variables[0].dtype
+        self.log_scale = None
+        if learn_scale:
+            start = keras.initializers.Constant(math.log(scale))
+            self.log_scale = self.add_weight(shape=(), initializer=start, dtype=dtype, name="log_scale")
+        if full_context:
+            self._make_contexts(dtype)
+
+    def _make_contexts(self, dtype: str) -> None:
+        shape = inputs.known_shape(self.encoder, "output_shape")
+        if shape is None or shape[0] is None:
+            raise ValueError(
+                "full_context=True needs an encoder that knows the width of its embeddings: make it a functional Keras "
+                f"model. Received: encoder={self.encoder.name!r} of type {type(self.encoder).__name__}"
+            )
+        self.support_context = full_context.SupportContext(dtype=dtype, name="support_context")
+        self.query_context = full_context.QueryContext(self.processing_steps, dtype=dtype, name="query_context")
+        for context in (self.support_context, self.query_context):
+            context.build((None, *shape))
+
+    @property
+    def own_variables(self) -> list[keras.Variable]:
+        """The scale's logarithm and the LSTMs' weights, as far as there are any."""
+        own = [self.log_scale] if self.learn_scale else []
+        if self.full_context:
+            own += [*self.support_context.trainable_variables, *self.query_context.trainable_variables]
+        return own
+
+    def _with_context(self, layer: keras.layers.Layer, values: functional.Tensors, *arguments) -> tf.Tensor:
+        outputs, _ = layer.stateless_call(values, functional.values(layer.non_trainable_variables), *arguments)
+        return outputs
+
+    def support_embeddings(self, support: tf.Tensor, own: functional.Tensors) -> tf.Tensor:
+        """What queries are compared with: g(., S) with full context, else the embeddings themselves.
+
+        Args:
+            support: embeddings `[n_support, dim]`.
+            own: values of `own_variables`.
+
+        Returns:
+            `[n_support, dim]`.
+        """
+        if not self.full_context:
+            return support
+        first = int(self.learn_scale)
+        last = first + len(self.support_context.trainable_variables)
+        return self._with_context(self.support_context, own[first:last], support)
+
+    def logits(self, support, labels, query, n_way, own) -> tf.Tensor:
+        """Equation 1, in logarithms."""
+        support = self.support_embeddings(support, own)
+        if self.full_context:
+            reader = own[len(own) - len(self.query_context.trainable_variables) :]
+            query = self._with_context(self.query_context, reader, query, support)
+        scale = tf.exp(own[0]) if self.learn_scale else tf.cast(self.scale, query.dtype)
+        return attention_log_probabilities(scale * similarity.similarity(query, support, self.distance), labels, n_way)
+
+    def adapt(self, support_x, support_y) -> keras.Model:
+        """A classifier for a new task.
+
+        Args:
+            support_x: `[n, ...]`, scaled as in training.
+            support_y: integer labels `[n]` from 0 to `n_way - 1`.
+
+        Returns:
+            An ordinary Keras model, `[batch, ...]` to log-probabilities `[batch, n_way]`: a copy of the encoder and a
+            layer that keeps the embedded support set. After `import tfmeta` it loads with `keras.models.load_model`.
+            The learner is unchanged.
+
+        Raises:
+            ValueError: if inputs and labels do not fit each other or the encoder.
+
+        References:
+            Vinyals et al. (2016), section 2.1. https://arxiv.org/abs/1606.04080
+        """
+        support_x, support_y, n_way = self.checked_support(support_x, support_y)
+        own = functional.values(self.own_variables)
+        steps = self.processing_steps if self.full_context else 0
+        head = AttentionHead(len(support_y), n_way, self.distance, steps, dtype=self.encoder.dtype, name="support_set")
+        encoder = copies.copy_model(self.encoder, functional.values(self.encoder.trainable_variables), support_x)
+        adapted = keras.Sequential([keras.Input(support_x.shape[1:]), encoder, head])
+        head.support.assign(self.support_embeddings(self.embed(support_x), own))
+        head.labels.assign(support_y)
+        head.scale.assign(tf.exp(own[0]) if self.learn_scale else self.scale)
+        if steps:
+            for new, old in zip(head.context.variables, self.query_context.variables, strict=True):
+                new.assign(old)
+        return adapted
+
+    def evaluation_settings(self) -> dict[str, int | float | str]:
+        """Settings at test time that a reader of a score must know."""
+        found = {"distance": self.distance}
+        return found | ({"processing_steps": self.processing_steps} if self.full_context else {})
+
+    def get_config(self):
+        """All settings and the encoder's own configuration, for `save` and `load_model`."""
+        return super().get_config() | {
+            "distance": self.distance,
+            "scale": self.scale,
+            "learn_scale": self.learn_scale,
+            "full_context": self.full_context,
+            "processing_steps": self.processing_steps,
+        }
