@@ -21,7 +21,7 @@ SOURCES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(
 LAYERS = (
     ("version", "files", "settings", "threads", "quiet_start"),
     ("datasets",),
-    ("episodes", "datasets.sinusoid"),
+    ("episodes", "datasets.sinusoid", "datasets.labelled"),
     ("moments", "stateless", "losses", "functional", "mixed_mode", "networks", "algorithms"),
     ("evaluation", "adaptation", "augmentation"),
     ("plotting", "checks"),

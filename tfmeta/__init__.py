@@ -13,9 +13,12 @@ from tfmeta import datasets  # before episodes, which sinusoid builds on
 from tfmeta import augmentation, functional, networks
 from tfmeta.adaptation import AdaptationCurve, adaptation_curve
 from tfmeta.algorithms.anil import ANIL
+from tfmeta.algorithms.fine_tuning import FineTunedClassifier
 from tfmeta.algorithms.maml import MAML
 from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
+from tfmeta.algorithms.matching import MatchingNetwork, cosine_attention
 from tfmeta.algorithms.meta_sgd import MetaSGD
+from tfmeta.algorithms.nearest_neighbour import NearestNeighbour
 from tfmeta.algorithms.proto_maml import ProtoMAML
 from tfmeta.algorithms.prototypical import (
     PrototypicalNetwork,
@@ -34,8 +37,11 @@ __all__ = [
     "MAML",
     "AdaptationCurve",
     "Episode",
+    "FineTunedClassifier",
     "MAMLPlusPlus",
+    "MatchingNetwork",
     "MetaSGD",
+    "NearestNeighbour",
     "ProtoMAML",
     "PrototypicalNetwork",
     "Reptile",
@@ -44,6 +50,7 @@ __all__ = [
     "adaptation_curve",
     "augmentation",
     "compute_prototypes",
+    "cosine_attention",
     "datasets",
     "episode_dataset",
     "evaluate",

@@ -32,6 +32,9 @@ class SupportContext(keras.layers.Layer):
         in random order, so that training does not favour one.
     """
 
+    def __init__(self, **options):
+        super().__init__(**options)
+
     def build(self, input_shape):
         """Two LSTMs as wide as the embeddings, since the three terms are added."""
         dim = input_shape[-1]

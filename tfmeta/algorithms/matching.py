@@ -105,7 +105,7 @@ class MatchingNetwork(metric.MetricLearner):
         learn_scale: learn the logarithm of the scale, so that it stays positive. `scale=1.0, learn_scale=False` is the
             paper's plain cosine.
         full_context: embed every support item in the context of the support set, and every query in the context of
-            both. Doubles to quadruples the parameters of a conv4.
+            both. Adds about 28 dim^2 weights: for dim = 64 as many as a conv4 has itself.
         processing_steps: K, how often a query looks at the support set with `full_context=True`.
         name: Keras name.
 

@@ -3,6 +3,7 @@
 from tfmeta.datasets.classes import ImageClasses, Splits
 from tfmeta.datasets.glyphs import load_glyphs
 from tfmeta.datasets.images import from_arrays, from_directory, split_classes
+from tfmeta.datasets.labelled import labelled_batches
 from tfmeta.datasets.omniglot import OmniglotUnavailableError, load_omniglot
 from tfmeta.datasets.sinusoid import sinusoid_episodes
 
@@ -12,6 +13,7 @@ __all__ = [
     "Splits",
     "from_arrays",
     "from_directory",
+    "labelled_batches",
     "load_glyphs",
     "load_omniglot",
     "sinusoid_episodes",
