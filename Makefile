@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Written last: an install that was interrupted leaves no stamp and is done again. Its name holds what was installed.
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.txt | cksum | cut -d' ' -f1)
+PEERS := .bench-venv/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: run test lint lab tutorials bench doctor setup clean
@@ -24,10 +25,26 @@ lab: $(STAMP)          ## the tutorials in JupyterLab
 tutorials: $(STAMP)    ## run every tutorial in full and rewrite its outputs
 	$(BIN)/python tutorials/run.py
 
+bench: $(STAMP) $(PEERS)  ## time and memory beside other implementations (about two hours; want a quiet machine)
+	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/roofline.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/time_to_accuracy.py
+	$(BIN)/python benchmarks/plot.py
+	$(BIN)/python benchmarks/table.py
+
 doctor: $(STAMP)       ## what tfmeta sees on this machine
 	$(BIN)/tfmeta doctor
 
 setup: $(STAMP)
+
+# The other frameworks have an environment of their own.
+$(PEERS):
+	@$(PYTHON) -m venv .bench-venv
+	@echo "Setting up .bench-venv (once; some minutes) ..."
+	@.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check "setuptools>=77" "numpy>=1.26" \
+	  "torch>=2.6" "higher>=0.2.1" "jax>=0.5" "optax>=0.2"
+	@touch $@
 
 # Removed first where its Python does not start (moved folder, upgraded system) or pip is missing (interrupted).
 $(STAMP):

@@ -7,7 +7,7 @@ from torch.nn import functional as F  # noqa: N812  (everybody's name for it)
 from benchmarks.peers import torch_net
 
 
-def _backward(case, model, batch):
+def backward(case, model, batch):
     """Accumulate the meta-gradient in `.grad`, freeing each task's graph before the next. Returns the mean loss."""
     total = 0.0
     for support_x, support_y, query_x, query_y in zip(*batch, strict=True):
@@ -25,7 +25,7 @@ def _backward(case, model, batch):
 def meta_gradient(case, arrays):
     """Loss and meta-gradient at the initial weights."""
     model = torch_net.make_model(case, arrays)
-    loss = _backward(case, model, torch_net.make_batch(case, arrays))
+    loss = backward(case, model, torch_net.make_batch(case, arrays))
     gradients = {name: p.grad for name, p in model.named_parameters()}
     return loss, torch_net.named_gradient(case, arrays, gradients)
 
@@ -38,7 +38,7 @@ def build(case, arrays):
 
     def step():
         optimizer.zero_grad()
-        loss = _backward(case, model, batch)
+        loss = backward(case, model, batch)
         optimizer.step()
         return loss
 
