@@ -30,13 +30,12 @@ def adapted_positions(learner: keras.Model, layers: Sequence[str] | None = None)
     """
     variables = learner.trainable_variables
     position = {id(variable): i for i, variable in enumerate(variables)}
-    known = {
-        layer.name: [position[id(v)] for v in layer.trainable_variables]
-        for layer in learner._flatten_layers(include_self=False)
-        if layer.trainable_variables
-    }
+    found = [layer for layer in learner._flatten_layers(include_self=False) if layer.trainable_variables]
+    known = {layer.name: [position[id(v)] for v in layer.trainable_variables] for layer in found}
     if layers is None:
-        layers = [next(name for name, at in known.items() if len(variables) - 1 in at)]
+        # A model inside the learner holds its last layer, too, and would adapt as a whole.
+        inside = [layer.name for layer in found if not isinstance(layer, keras.Model)]
+        layers = [name for name in inside if len(variables) - 1 in known[name]][:1]
     layers = [layers] if isinstance(layers, str) else list(layers)
     unknown = [name for name in layers if name not in known]
     if unknown or not layers:
@@ -89,7 +88,8 @@ class ANIL(adapting.AdaptingLearner):
         inputs.check_gradient_mode(gradient_mode)
         positions = adapted_positions(learner, adapt_layers)
         super().__init__(learner, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
-        self.adapt_layers = None if adapt_layers is None else list(adapt_layers)
+        # One name alone is a string, which `list` would take to pieces.
+        self.adapt_layers = [adapt_layers] if isinstance(adapt_layers, str) else adapt_layers and list(adapt_layers)
         self.positions = tuple(positions)
         self.inner_lr = inner_lr
         self.first_order = first_order

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfmeta import functional
@@ -91,7 +92,7 @@ class MetaSGD(adapting.AdaptingLearner):
 
 
 def _range(rates: float | Sequence[float]) -> tuple[float, float]:
-    pair = [rates, rates] if isinstance(rates, int | float) else list(rates)
+    pair = list(rates) if isinstance(rates, list | tuple | np.ndarray) else [rates, rates]
     if len(pair) != 2:
         raise ValueError(f"initial_rates must be one number or (low, high). Received: initial_rates={rates!r}")
     for rate in pair:
