@@ -22,7 +22,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
     Args:
         encoder: any built Keras model, `[batch, ...]` to embeddings `[batch, dim]`.
         n_classes: classes to train on, `train.n_classes`.
-        inner_lr: step size in a new task.
+        inner_lr: step size in a new task. With `adapt_encoder=True` a larger one soon harms what was learned.
         eval_inner_steps: gradient steps in a new task.
         adapt_encoder: let the steps change the encoder, too. By default it stays as trained.
         name: Keras name.
@@ -48,7 +48,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         encoder: keras.Model,
         n_classes: int,
         *,
-        inner_lr: float = 0.1,
+        inner_lr: float = 0.01,
         eval_inner_steps: int = 100,
         adapt_encoder: bool = False,
         name: str | None = None,

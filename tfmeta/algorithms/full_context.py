@@ -7,9 +7,10 @@ import tensorflow as tf
 
 
 def _lstm(dim: int, dtype, *, go_backwards: bool) -> keras.layers.LSTM:
-    # The cuDNN kernel has no second derivative and cannot be called with tensors for weights.
+    # The cuDNN kernel has no second derivative. The seed is for dropout, of which there is none: without a seed Keras
+    # draws a number that is not saved, and a loaded learner would not be equal in every variable.
     return keras.layers.LSTM(
-        dim, return_sequences=True, go_backwards=go_backwards, use_cudnn=False, dtype=dtype,
+        dim, return_sequences=True, go_backwards=go_backwards, use_cudnn=False, dtype=dtype, seed=0,
         name="backward" if go_backwards else "forward",
     )  # fmt: skip
 
@@ -77,7 +78,7 @@ class QueryContext(keras.layers.Layer):
     def build(self, query_shape, support_shape=None):
         """One LSTM cell as wide as the embeddings, fed with a query and what was read."""
         dim = query_shape[-1]
-        self.cell = keras.layers.LSTMCell(dim, dtype=self.dtype_policy, name="reader")
+        self.cell = keras.layers.LSTMCell(dim, dtype=self.dtype_policy, seed=0, name="reader")
         self.cell.build((None, 2 * dim))
 
     def call(self, query, support):

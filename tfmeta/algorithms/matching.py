@@ -120,7 +120,8 @@ class MatchingNetwork(metric.MetricLearner):
     Note:
         Encoders of support and query are the same network, f' = g'. With `full_context=True` results depend on the
         order of the support set, which a bidirectional LSTM reads as a sequence. Batch norm and dropout are as in
-        `PrototypicalNetwork`: statistics of one episode in training, moving averages in evaluation.
+        `PrototypicalNetwork`: statistics of one episode in training, moving averages in evaluation. Adam moves the
+        scale's logarithm by about its learning rate a step, so the initial scale matters in a short training.
     """
 
     def __init__(
@@ -195,7 +196,7 @@ class MatchingNetwork(metric.MetricLearner):
         if self.full_context:
             reader = own[len(own) - len(self.query_context.trainable_variables) :]
             query = self._with_context(self.query_context, reader, query, support)
-        scale = tf.exp(own[0]) if self.learn_scale else tf.cast(self.scale, query.dtype)
+        scale = tf.exp(own[0]) if self.learn_scale else tf.convert_to_tensor(self.scale, query.dtype)
         return attention_log_probabilities(scale * similarity.similarity(query, support, self.distance), labels, n_way)
 
     def adapt(self, support_x, support_y) -> keras.Model:

@@ -1,0 +1,233 @@
+"""Matching networks: the mathematics, gradients, `adapt`, training, saving, and what is refused."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfmeta
+from tfmeta.algorithms import copies, matching, similarity
+from tfmeta.episodes import Episode
+
+SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
+
+
+def small(seed=0, **options):
+    keras.utils.set_random_seed(seed)
+    learner = tfmeta.MatchingNetwork(tfmeta.networks.conv4(filters=4, input_shape=(16, 16, 1)), **options)
+    learner.compile(optimizer=keras.optimizers.Adam(1e-2))
+    return learner
+
+
+def warmed(episodes, **options):
+    """A learner whose moving averages fit the images: before training its embeddings would all but coincide."""
+    learner = small(**options)
+    copies.set_batch_norm_statistics(learner.encoder, tf.reshape(episodes.query_x, (-1, 16, 16, 1)))
+    return learner
+
+
+@pytest.fixture
+def stream(tiny):
+    return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
+
+
+def first(dataset):
+    return next(iter(dataset))
+
+
+def task(episodes, i=0):
+    return Episode(*(tensor[i] for tensor in episodes))
+
+
+def once(episodes):
+    return tf.data.Dataset.from_tensors(episodes)
+
+
+def assert_same_weights(a, b):
+    for left, right in zip(a.variables, b.variables, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def naive_probabilities(support, labels, query, scale, distance="cosine"):
+    """Equation 1 with loops over numbers."""
+    probabilities = np.zeros((len(query), int(labels.max()) + 1))
+    for j, q in enumerate(query):
+        if distance == "cosine":
+            lengths = [np.sqrt((q @ q) * (s @ s)) for s in support]
+            near = [scale * q @ s / length if length > 0 else 0.0 for s, length in zip(support, lengths, strict=True)]
+        else:
+            near = [-scale * sum((a - b) ** 2 for a, b in zip(q, s, strict=True)) for s in support]
+        weights = [np.exp(value - max(near)) for value in near]
+        for weight, label in zip(weights, labels, strict=True):
+            probabilities[j, label] += weight / sum(weights)
+    return probabilities
+
+
+# -- the functions -------------------------------------------------------------------------------------------------
+def test_attention_by_hand():
+    """Right angles and the same direction: cosines 0 and 1, whatever the lengths."""
+    support = tf.constant([[2.0, 0.0], [0.0, 3.0], [5.0, 0.0]])
+    found = np.exp(tfmeta.cosine_attention(support, tf.constant([0, 1, 1]), tf.constant([[0.0, 7.0], [1.0, 0.0]]), 2))
+    total = 1 + 2 * np.e
+    expected = [[1 / (2 + np.e), (1 + np.e) / (2 + np.e)], [np.e / total, (1 + np.e) / total]]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 20.0])
+def test_probabilities_agree_with_naive_loops_for_unequal_shots(random_episodes, distance, scale):
+    one = task(random_episodes(n_way=4, k_shot=3, n_query=5, dim=7))
+    keep = np.array([i for i in range(12) if i not in np.flatnonzero(one.support_y.numpy() == 2)[:2]])
+    support, labels = tf.gather(one.support_x, keep), tf.gather(one.support_y, keep)
+    near = scale * similarity.similarity(one.query_x, support, distance)
+    found = np.exp(matching.attention_log_probabilities(near, labels, 4))
+    expected = naive_probabilities(support.numpy(), labels.numpy(), one.query_x.numpy(), scale, distance)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-12)
+    if distance == "cosine":
+        attention = tfmeta.cosine_attention(support, labels, one.query_x, 4, tf.constant(scale, tf.float64))
+        np.testing.assert_allclose(np.exp(attention), expected, rtol=1e-9)
+
+
+def test_one_item_a_class_is_a_softmax_of_cosines_and_of_distances(random_episodes):
+    one = task(random_episodes(n_way=4, k_shot=1, n_query=3))
+    cosines = similarity.cosine_similarity(one.query_x, one.support_x)
+    sorted_ = tf.gather(cosines, tf.argsort(one.support_y), axis=1)  # a column per class
+    attention = tfmeta.cosine_attention(one.support_x, one.support_y, one.query_x, 4, tf.constant(7.0, tf.float64))
+    np.testing.assert_allclose(np.exp(attention), tf.nn.softmax(7.0 * sorted_), rtol=1e-12)
+    prototypical = tf.nn.softmax(tfmeta.prototypical_logits(one.support_x, one.support_y, one.query_x, 4))
+    near = similarity.similarity(one.query_x, one.support_x, "euclidean")
+    found = np.exp(matching.attention_log_probabilities(near, one.support_y, 4))
+    np.testing.assert_allclose(found, prototypical, rtol=1e-9)
+
+
+def test_far_classes_zero_vectors_and_empty_classes_have_finite_values_and_gradients():
+    far = tf.Variable([[-1.0, -5000.0, -9000.0]])
+    labels = tf.constant([0, 1, 3])  # nobody in class 2
+    with tf.GradientTape() as tape:
+        found = matching.attention_log_probabilities(far, labels, 4)
+        loss = -found[0, 3]
+    np.testing.assert_allclose(found.numpy()[0, [0, 1, 3]], [0.0, -4999.0, -8999.0])
+    assert -np.inf < found.numpy()[0, 2] < -1e30
+    np.testing.assert_allclose(tape.gradient(loss, far), [[1.0, 0.0, -1.0]], atol=1e-6)
+    zero = tf.zeros([1, 3])
+    with tf.GradientTape() as tape:
+        tape.watch(zero)
+        cosine = similarity.cosine_similarity(zero, tf.ones([1, 3]))
+    assert cosine.numpy() == 0.0
+    assert np.all(np.isfinite(tape.gradient(cosine, zero)))
+
+
+# -- the learner ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("options", [{}, {"distance": "euclidean", "scale": 0.5, "learn_scale": False}])
+def test_query_outputs_are_equation_1_on_embeddings_and_label_blind(stream, options):
+    episodes = first(stream)
+    learner, one = warmed(episodes, **options), task(episodes)
+    support, query = (learner.embed(x).numpy().astype(np.float64) for x in (one.support_x, one.query_x))
+    outputs = learner.query_outputs(one).numpy()
+    expected = naive_probabilities(support, one.support_y.numpy(), query, options.get("scale", 10.0), learner.distance)
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(np.exp(outputs), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_array_equal(outputs, learner.query_outputs(one._replace(query_y=(one.query_y + 1) % 3)))
+    order, renaming = np.array([3, 0, 5, 1, 4, 2]), np.array([2, 0, 1], np.int32)
+    shuffled = one._replace(support_x=tf.gather(one.support_x, order), support_y=tf.gather(one.support_y, order))
+    np.testing.assert_allclose(learner.query_outputs(shuffled), outputs, rtol=1e-4, atol=1e-4)
+    renamed = one._replace(support_y=tf.gather(renaming, one.support_y))
+    np.testing.assert_allclose(learner.query_outputs(renamed).numpy()[:, renaming], outputs, rtol=1e-4, atol=1e-4)
+    reversed_ = learner.query_outputs(one._replace(query_x=one.query_x[::-1]))
+    np.testing.assert_allclose(reversed_[::-1], outputs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_train_step_is_the_mean_gradient_by_finite_differences_scale_included(random_episodes, distance):
+    keras.utils.set_random_seed(0)
+    encoder = keras.Sequential(
+        [keras.Input((6,), dtype="float64")]
+        + [keras.layers.Dense(n, activation=a, dtype="float64") for n, a in ((5, "tanh"), (4, None))]
+    )
+    learner = tfmeta.MatchingNetwork(encoder, scale=2.0, distance=distance)
+    learner.compile(optimizer=keras.optimizers.SGD(1.0))
+    episodes = random_episodes(batch=3)
+    variables = [*encoder.trainable_variables, learner.log_scale]
+    start = [np.array(v) for v in variables]
+    assert start[-1] == pytest.approx(np.log(2.0), rel=1e-7)
+
+    def loss(changed):
+        (W, b, V, c, log_scale), total = changed, 0.0
+        for i in range(3):
+            one = task(episodes, i)
+            support, query = (np.tanh(x.numpy() @ W + b) @ V + c for x in (one.support_x, one.query_x))
+            found = naive_probabilities(support, one.support_y.numpy(), query, np.exp(log_scale), distance)
+            total -= np.mean(np.log(found[np.arange(len(query)), one.query_y.numpy()]))
+        return total / 3
+
+    reported = learner.fit(once(episodes), verbose=0).history["loss"][0]
+    assert reported == pytest.approx(loss(start), rel=1e-5)
+    for k, (old, new) in enumerate(zip(start, [v.numpy() for v in variables], strict=True)):
+        expected = np.zeros_like(old)
+        for index in np.ndindex(old.shape):
+            ends = []
+            for h in (1e-5, -1e-5):
+                moved = [np.array(w) for w in start]
+                moved[k][index] += h
+                ends.append(loss(moved))
+            expected[index] = (ends[0] - ends[1]) / 2e-5
+        # Distances do not depend on the last bias, and on it alone.
+        assert (np.abs(expected).max() > 1e-4) == (distance == "cosine" or k != 3)
+        np.testing.assert_allclose(old - new, expected, rtol=1e-5, atol=1e-8)
+
+
+def test_adapt_gives_an_ordinary_model_that_is_saved_with_its_support_set(stream, tmp_path):
+    learner = small()
+    learner.fit(stream, steps_per_epoch=3, verbose=0)
+    one = task(first(stream))
+    before = [v.numpy() for v in learner.variables]
+    keep = [0, 1, 2, 3, 4] if len(set(one.support_y.numpy()[:5])) == 3 else [1, 2, 3, 4, 5]  # unequal shots, too
+    fewer = one._replace(support_x=tf.gather(one.support_x, keep), support_y=tf.gather(one.support_y, keep))
+    for some in (one, fewer):
+        adapted = learner.adapt(some.support_x.numpy().tolist(), some.support_y.numpy().astype(np.int64))
+        predicted = adapted.predict(one.query_x, verbose=0)
+        np.testing.assert_allclose(predicted, learner.query_outputs(some), rtol=1e-4, atol=1e-4)
+        adapted.save(tmp_path / "task.keras")
+        loaded = keras.models.load_model(tmp_path / "task.keras")
+        np.testing.assert_array_equal(loaded.predict(one.query_x, verbose=0), predicted)
+    for variable in adapted.variables:  # nothing done to the copy reaches the learner
+        variable.assign(tf.zeros_like(variable))
+    for old, variable in zip(before, learner.variables, strict=True):
+        np.testing.assert_array_equal(old, variable)
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": 1.0, "learn_scale": False}, {"distance": "euclidean"}])
+def test_it_learns_in_one_trace_and_a_saved_one_goes_on_equally(stream, tmp_path, options):
+    learner, traces = small(name="mine", **options), []
+    original = type(learner).train_step
+    learner.train_step = lambda data: (traces.append(1), original(learner, data))[1]
+    history = learner.fit(stream, steps_per_epoch=15, epochs=2, validation_data=stream.take(2), verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert len(traces) == 1
+    if options.get("learn_scale", True):
+        assert abs(np.exp(learner.log_scale.numpy()) - learner.scale) > 1e-3
+    learner.save(tmp_path / "learner.keras")
+    loaded = keras.models.load_model(tmp_path / "learner.keras")
+    assert (type(loaded), loaded.name) == (tfmeta.MatchingNetwork, "mine")
+    one = task(first(stream))
+    np.testing.assert_array_equal(loaded.query_outputs(one), learner.query_outputs(one))
+    for model in (learner, loaded):
+        model.fit(stream, steps_per_epoch=2, verbose=0)
+    assert_same_weights(learner, loaded)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"distance": "manhattan"}, r"distance must be 'cosine' or 'euclidean'. Received: distance='manhattan'"),
+        ({"scale": 0.0}, r"scale must be a number above 0. Received: scale=0.0"),
+        ({"scale": -1}, r"scale must be a number above 0. Received: scale=-1"),
+        ({"processing_steps": 1.5}, r"processing_steps must be a whole number.*Received: processing_steps=1.5"),
+    ],
+)
+def test_bad_settings_and_support_sets_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        small(**options)
+    with pytest.raises(ValueError, match=r"every class present. Received: support_y=\[0, 2, 2\]"):
+        small().adapt(np.zeros((3, 16, 16, 1)), [0, 2, 2])
