@@ -83,7 +83,11 @@ def check_number(name: str, value: float, *, above: bool = False) -> None:
     Raises:
         ValueError: naming the argument.
     """
-    fits = isinstance(value, int | float | np.floating) and not isinstance(value, bool) and 0 <= value < float("inf")
+    fits = (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and 0 <= value < float("inf")
+    )
     if not fits or (above and value == 0):
         wanted = "above 0" if above else "of at least 0"
         raise ValueError(f"{name} must be a number {wanted}. Received: {name}={value!r}")

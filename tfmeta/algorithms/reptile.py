@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfmeta import functional
 from tfmeta.algorithms import adapting, inputs
 from tfmeta.episodes import Episode
+from tfmeta.stateless import gradient
 
 # Adam's second-moment decay and its guard against division by zero, TensorFlow's values as in the authors' code.
 _BETA_2, _EPSILON = 0.999, 1e-8
@@ -44,9 +45,16 @@ def mini_batch(n: int | tf.Tensor, batch_size: int, step: tf.Tensor, seed: tf.Te
     Returns:
         Integers `[batch_size]`. In each pass over the support set every example comes once.
 
+    Raises:
+        ValueError: if `batch_size` exceeds `n`, where `n` is a plain number.
+
     References:
         Nichol et al. (2018), section 6: mini-batches without replacement. https://arxiv.org/abs/1803.02999
     """
+    if isinstance(n, int) and batch_size > n:
+        raise ValueError(
+            f"a mini-batch must be at most the {n} support images of an episode. Received: batch_size={batch_size}"
+        )
     n, step = tf.cast(n, tf.int32), tf.cast(step, tf.int32)
     places = step * batch_size + tf.range(batch_size)
     first_pass = places[0] // n
@@ -121,8 +129,8 @@ class Reptile(adapting.AdaptingLearner):
             raise ValueError(f"inner_optimizer must be 'adam' or 'sgd'. Received: inner_optimizer={inner_optimizer!r}")
         super().__init__(learner, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
         self.inner_lr = inner_lr
-        self.inner_batch_size = inner_batch_size
-        self.eval_inner_batch_size = eval_inner_batch_size
+        self.inner_batch_size = None if inner_batch_size is None else int(inner_batch_size)
+        self.eval_inner_batch_size = None if eval_inner_batch_size is None else int(eval_inner_batch_size)
         self.inner_optimizer = inner_optimizer
 
     def first_state(self, episode: Episode):
@@ -137,29 +145,32 @@ class Reptile(adapting.AdaptingLearner):
     def inner_step(self, step: tf.Tensor, state, episode: Episode):
         """One step of the inner optimizer on a mini-batch of the support set, in the same order for every task."""
         seed = tf.zeros([2], tf.int64)
-        return self._update(step, state, episode, seed, self.eval_inner_batch_size, None)[0]
+        return self._update(step, state, episode, seed, self.eval_inner_batch_size, None)
 
     def _update(self, step, state, episode: Episode, seed, batch_size, non_trainable):
         theta, moments = state
         x, y = episode.support_x, episode.support_y
         if batch_size is not None:
-            rows = mini_batch(tf.shape(y)[0], batch_size, step, seed)
+            n = y.shape[0] or tf.shape(y)[0]  # a plain number where it is known, which is checked
+            rows = mini_batch(n, batch_size, step, seed)
             x, y = tf.gather(x, rows), tf.gather(y, rows)
-        # A step of size 1 hands over the gradient itself.
-        moved, loss, _ = functional.inner_update(
-            self.learner, theta, x, y, inner_lr=1.0, loss=self.task_loss, first_order=True, non_trainable=non_trainable
-        )
-        gradients = [w - m for w, m in zip(theta, moved, strict=True)]
+        # Not read off the difference that an inner_update makes: rounding loses gradients much smaller than the
+        # weights, and Adam, which divides by their size, makes as much of them as of large ones.
+        with tf.GradientTape() as tape:
+            tape.watch(theta)
+            loss = self.task_loss(y, functional.forward(self.learner, theta, x, non_trainable=non_trainable))
+        gradients = gradient(tape, loss, theta)
         if self.inner_optimizer == "sgd":
-            return ([w - self.inner_lr * g for w, g in zip(theta, gradients, strict=True)], moments), loss
+            return [w - self.inner_lr * g for w, g in zip(theta, gradients, strict=True)], moments
         count = tf.cast(step + 1, theta[0].dtype)
-        rate = self.inner_lr * tf.sqrt(1.0 - tf.cast(_BETA_2, count.dtype) ** count)
+        # tf.cast would round 0.999 to float32 on its way to float64.
+        rate = self.inner_lr * tf.sqrt(1.0 - tf.convert_to_tensor(_BETA_2, count.dtype) ** count)
         moments = [_BETA_2 * v + (1.0 - _BETA_2) * g**2 for v, g in zip(moments, gradients, strict=True)]
         theta = [
             w - tf.cast(rate, w.dtype) * g / (tf.sqrt(v) + _EPSILON)
             for w, g, v in zip(theta, gradients, moments, strict=True)
         ]
-        return (theta, moments), loss
+        return theta, moments
 
     def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
         """`theta - theta'`, whose mean over tasks is the paper's outer direction; the loss is that of the queries."""
@@ -168,7 +179,7 @@ class Reptile(adapting.AdaptingLearner):
         first = (list(params), [tf.zeros_like(weight) for weight in params])
         _, (fast, _) = tf.while_loop(
             lambda k, _: k < self.inner_steps,
-            lambda k, s: (k + 1, self._update(k, s, episode, seed, self.inner_batch_size, state)[0]),
+            lambda k, s: (k + 1, self._update(k, s, episode, seed, self.inner_batch_size, state)),
             (tf.constant(0), first),
             parallel_iterations=1,
         )
