@@ -16,7 +16,7 @@ from tests.helpers import (
     log_rows,
     tiny_splits,
 )
-from tfmeta import cli, quickstart, runs
+from tfmeta import cli, learners, quickstart, runs
 from tfmeta.settings import PRESETS, TrainSettings
 
 SMALL = ["--n-way", "3", "--filters", "4", "--steps-per-epoch", "2", "--meta-batch-size", "2", "--test-episodes", "10"]
@@ -105,7 +105,7 @@ MISTAKES = {
     "not a number": (["train", "--n-way", "five"], ["--n-way", "integer"]),
     "unknown command": (["trian"], ["No such command 'trian'"]),
     "unknown preset": (["train", "--preset", "maml-quikstart"], ["'maml-quickstart'?", "preset='maml-quikstart'"]),
-    "unknown method": (["train", "--method", "mmal"], ["maml, fomaml, prototypical", "method='mmal'"]),
+    "unknown method": (["train", "--method", "mmal"], ["maml, fomaml, maml++", "method='mmal'"]),
     "unknown data set": (["train", "--dataset", "omniglott"], ["omniglot-lake, glyphs or", "dataset='omniglott'"]),
     "no data set": (["train", "--dataset", ""], ["or a folder", "dataset=''"]),
     "zero ways": (["train", "--n-way", "0"], ["at least 1", "n_way=0"]),
@@ -175,7 +175,8 @@ def test_options_go_over_a_preset_and_every_setting_is_an_option(monkeypatch, tm
     fields = TrainSettings().to_dict()
     assert set(fields) <= set(inspect.signature(cli.train).parameters)
     other = {name: value + 1 if isinstance(value, int) else 0.5 for name, value in fields.items()}
-    other |= {"method": "fomaml", "dataset": "glyphs", "schedule": "cosine", "downsample": "pool", "train_way": 9}
+    other |= {"method": "fomaml", "dataset": "glyphs", "schedule": "cosine", "downsample": "pool", "optimizer": "sgd"}
+    other |= {"train_way": 9, "train_shot": 8, "inner_batch_size": 7, "eval_inner_batch_size": 6}
     result = tfmeta("train", *(part for k, v in other.items() for part in (f"--{k.replace('_', '-')}", v)))
     assert (result.exit_code, asked[1][0].to_dict()) == (0, other)
 
@@ -184,10 +185,10 @@ def test_ctrl_c_before_there_is_a_run_gives_no_advice_that_cannot_work(monkeypat
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    for place in ("load_data", "build_learner"):
+    for module, place in ((runs, "load_data"), (learners, "build_learner")):
         with monkeypatch.context() as patch:
             patch.setattr(runs, "load_data", lambda *_: tiny_splits())
-            patch.setattr(runs, place, stop)
+            patch.setattr(module, place, stop)
             result = tfmeta("train", "--run-dir", tmp_path / "run")
         assert (result.exit_code, result.stderr) == (130, "")
     assert not (tmp_path / "run").exists()
@@ -238,7 +239,7 @@ def test_quickstart_passes_its_options_on(monkeypatch, tmp_path):
     )
     assert (result.exit_code, asked[1]) == (0, (tmp_path / "o", "glyphs", 2.0, tmp_path))
     assert asked[0][0].parent.name == "runs"
-    assert asked[0][1:] == ("omniglot", 4.5, None)
+    assert asked[0][1:] == ("omniglot", 4.7, None)
 
 
 def test_help_names_every_command_and_explains_every_option():

@@ -25,7 +25,8 @@ LAYERS = (
     ("moments", "stateless", "losses", "functional", "mixed_mode", "networks", "algorithms"),
     ("evaluation", "adaptation", "augmentation"),
     ("plotting", "checks"),
-    ("checkpoints", "pictures", "runs"),
+    ("checkpoints", "pictures", "learners"),
+    ("runs",),
     ("quickstart", "doctor"),
     ("cli",),
 )

@@ -128,14 +128,14 @@ def test_data_that_is_too_small_is_refused_before_anything_is_written(tmp_path, 
 def test_a_slow_machine_takes_fewer_steps_and_says_so(monkeypatch, capsys):
     make_small(monkeypatch)
     settings = dataclasses.replace(quickstart.PRESETS["prototypical-quickstart"], train_way=5, steps_per_epoch=50)
-    clock = iter([0.0, 20.0])  # ten steps in twenty seconds
+    clock = iter([0.0, 40.0])  # twenty steps in forty seconds
     monkeypatch.setattr(quickstart.time, "monotonic", lambda: next(clock))
     fewer = quickstart._fit_into(settings, tiny_splits(), seconds=28)
     assert fewer == dataclasses.replace(settings, steps_per_epoch=7)  # 14 steps in two epochs
     assert capsys.readouterr().out == "This machine has time for 14 of 100 steps; accuracy will be lower.\n"
-    clock = iter([0.0, 20.0])
+    clock = iter([0.0, 40.0])
     assert quickstart._fit_into(settings, tiny_splits(), seconds=0.1).steps_per_epoch == 1
     capsys.readouterr()
-    clock = iter([0.0, 20.0])
+    clock = iter([0.0, 40.0])
     assert quickstart._fit_into(settings, tiny_splits(), seconds=200) is settings
     assert capsys.readouterr().out == ""

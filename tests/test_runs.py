@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import draw_folder, log_rows, tiny_settings, tiny_splits, train_tiny
-from tfmeta import checkpoints, datasets, runs
+from tfmeta import checkpoints, datasets, learners, runs
 from tfmeta.evaluation import evaluate
+from tfmeta.settings import METHODS as METHODS_OF_RUNS
 
-METHODS = ("maml", "prototypical")
+METHODS = ("maml", "prototypical")  # whose runs are looked at closely
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -35,17 +36,29 @@ def test_what_a_run_leaves_in_its_folder(uninterrupted, method):
     assert int(learner.optimizer.iterations) == 6
 
 
-def test_settings_decide_the_learner():
+def test_settings_decide_the_learner(classes_of):
     for method, first_order in (("maml", False), ("fomaml", True)):
-        learner = runs.build_learner(tiny_settings(method, inner_lr=0.3, inner_steps=2), (16, 16, 1))
+        learner = learners.build_learner(tiny_settings(method, inner_lr=0.3, inner_steps=2), tiny_splits().train)
         assert (learner.inner_lr, learner.inner_steps, learner.eval_inner_steps) == (0.3, 2, 3)
         assert learner.first_order is first_order
         assert learner.learner.output_shape == (None, 3)
-    encoder = runs.build_learner(tiny_settings("prototypical", downsample="pool"), (32, 32, 3)).encoder
+    encoder = learners.build_learner(
+        tiny_settings("prototypical", downsample="pool"), classes_of([9], size=32, channels=3)
+    ).encoder
     assert encoder.input_shape == (None, 32, 32, 3)
     assert any(isinstance(layer, keras.layers.MaxPooling2D) for layer in encoder.layers)
-    constant = runs.build_learner(tiny_settings("prototypical", schedule="constant"), (16, 16, 1)).optimizer
+    constant = learners.build_learner(tiny_settings("prototypical", schedule="constant"), tiny_splits().train).optimizer
     assert float(constant.learning_rate) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS_OF_RUNS if method not in METHODS])
+def test_every_method_trains_resumes_and_is_loaded(tmp_path, method):
+    options = {"train_shot": 2, "inner_batch_size": 3, "eval_inner_batch_size": 3} if method == "reptile" else {}
+    _, score = train_tiny(tmp_path / "run", method, **options)
+    settings, loaded = runs.load_run(tmp_path / "run")
+    assert settings.method == method
+    shape = {"n_way": 3, "k_shot": 1, "n_query": 15, "episodes": 10, "seed": score.seed}
+    assert evaluate(loaded, tiny_splits().test, **shape) == score
 
 
 @pytest.mark.parametrize(
@@ -124,8 +137,8 @@ def test_data_sets_by_name(tmp_path, monkeypatch):
 def test_training_episodes_start_anywhere_and_may_be_of_more_ways():
     settings = dataclasses.replace(tiny_settings("prototypical"), train_way=5)
     data = tiny_splits().train
-    later = next(iter(runs.training_episodes(settings, data, start=2)))
-    for i, episodes in enumerate(runs.training_episodes(settings, data).take(3)):
+    later = next(iter(learners.training_data(settings, data, start=2)))
+    for i, episodes in enumerate(learners.training_data(settings, data).take(3)):
         same = bool(tf.reduce_all(episodes.support_x == later.support_x))
         assert same == (i == 2)
     assert later.support_x.shape == (2, 5, 16, 16, 1)

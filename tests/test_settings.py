@@ -8,10 +8,15 @@ from tfmeta import settings
 from tfmeta.settings import DATASETS, METHODS, PRESETS, TrainSettings, preset
 
 FROM_ONE = ("n_way", "train_way", "k_shot", "n_query", "meta_batch_size", "epochs", "steps_per_epoch", "filters",
-            "test_episodes")  # fmt: skip
+            "test_episodes", "train_shot", "inner_batch_size", "eval_inner_batch_size")  # fmt: skip
 FROM_ZERO = ("seed", "inner_steps", "eval_inner_steps")
 NUMBERS = ("learning_rate", "inner_lr")
-CHOICES = {"method": METHODS, "schedule": ("cosine", "constant"), "downsample": ("stride", "pool")}
+CHOICES = {
+    "method": METHODS,
+    "optimizer": ("adam", "sgd"),
+    "schedule": ("cosine", "linear", "constant"),
+    "downsample": ("stride", "pool"),
+}
 
 
 def whole(expected, name, value):
@@ -59,9 +64,11 @@ def test_a_data_set_has_a_name(value):
     assert [TrainSettings(dataset=name).dataset for name in (*DATASETS, "my/images")] == [*DATASETS, "my/images"]
 
 
-def test_the_only_optional_field_is_train_way():
-    assert TrainSettings(train_way=None).train_way is None
-    for name in set(FROM_ONE + FROM_ZERO) - {"train_way"}:
+def test_optional_fields_are_those_that_follow_another():
+    optional = {"train_way", "train_shot", "inner_batch_size", "eval_inner_batch_size"}
+    for name in optional:
+        assert getattr(TrainSettings(**{name: None}), name) is None
+    for name in set(FROM_ONE + FROM_ZERO) - optional:
         with pytest.raises(ValueError, match=f"{name}=None"):
             TrainSettings(**{name: None})
 
@@ -70,7 +77,8 @@ def test_round_trip_through_json():
     changed = TrainSettings(
         method="prototypical", dataset="glyphs", n_way=3, train_way=7, k_shot=2, n_query=4, meta_batch_size=5, epochs=6,
         steps_per_epoch=8, learning_rate=0.25, schedule="cosine", filters=9, downsample="pool", inner_lr=0.125,
-        inner_steps=0, eval_inner_steps=11, test_episodes=12, seed=13,
+        inner_steps=0, eval_inner_steps=11, train_shot=14, optimizer="sgd", inner_batch_size=2, eval_inner_batch_size=3,
+        test_episodes=12, seed=13,
     )  # fmt: skip
     default = TrainSettings()
     assert all(getattr(changed, f.name) != getattr(default, f.name) for f in dataclasses.fields(default))

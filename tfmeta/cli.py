@@ -13,6 +13,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from tfmeta.settings import METHODS
+
 app = typer.Typer(
     help="Learn, use and see meta-learning in TensorFlow.", no_args_is_help=True, add_completion=False,
     pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -52,22 +54,26 @@ def quickstart(
 @app.command()
 def train(
     preset: Annotated[Optional[str], typer.Option(help="Start from a preset's settings.")] = None,  # noqa: UP045
-    method: Annotated[Optional[str], typer.Option(help="maml, fomaml or prototypical.")] = None,  # noqa: UP045
+    method: Annotated[Optional[str], typer.Option(help="One of " + ", ".join(METHODS) + ".")] = None,  # noqa: UP045
     dataset: Annotated[Optional[str], typer.Option(help="omniglot, omniglot-lake, glyphs or a folder.")] = None,  # noqa: UP045
     n_way: Annotated[Optional[int], typer.Option(help="Classes in an episode.")] = None,  # noqa: UP045
     train_way: Annotated[Optional[int], typer.Option(help="Classes in a training episode.")] = None,  # noqa: UP045
     k_shot: Annotated[Optional[int], typer.Option(help="Support images per class.")] = None,  # noqa: UP045
+    train_shot: Annotated[Optional[int], typer.Option(help="Support images per class in training.")] = None,  # noqa: UP045
     n_query: Annotated[Optional[int], typer.Option(help="Query images per class in training.")] = None,  # noqa: UP045
     meta_batch_size: Annotated[Optional[int], typer.Option(help="Tasks in an outer step.")] = None,  # noqa: UP045
     epochs: Annotated[Optional[int], typer.Option(help="Epochs; a checkpoint after each.")] = None,  # noqa: UP045
     steps_per_epoch: Annotated[Optional[int], typer.Option(help="Outer steps in an epoch.")] = None,  # noqa: UP045
-    learning_rate: Annotated[Optional[float], typer.Option(help="Outer step size (Adam).")] = None,  # noqa: UP045
-    schedule: Annotated[Optional[str], typer.Option(help="cosine or constant.")] = None,  # noqa: UP045
+    optimizer: Annotated[Optional[str], typer.Option(help="Outer optimizer, adam or sgd.")] = None,  # noqa: UP045
+    learning_rate: Annotated[Optional[float], typer.Option(help="Outer step size.")] = None,  # noqa: UP045
+    schedule: Annotated[Optional[str], typer.Option(help="cosine, linear or constant.")] = None,  # noqa: UP045
     filters: Annotated[Optional[int], typer.Option(help="Channels of conv4.")] = None,  # noqa: UP045
     downsample: Annotated[Optional[str], typer.Option(help="stride or pool.")] = None,  # noqa: UP045
-    inner_lr: Annotated[Optional[float], typer.Option(help="Inner step size (MAML).")] = None,  # noqa: UP045
-    inner_steps: Annotated[Optional[int], typer.Option(help="Inner steps in training (MAML).")] = None,  # noqa: UP045
-    eval_inner_steps: Annotated[Optional[int], typer.Option(help="Inner steps when scored (MAML).")] = None,  # noqa: UP045
+    inner_lr: Annotated[Optional[float], typer.Option(help="Inner step size.")] = None,  # noqa: UP045
+    inner_steps: Annotated[Optional[int], typer.Option(help="Inner steps in training.")] = None,  # noqa: UP045
+    eval_inner_steps: Annotated[Optional[int], typer.Option(help="Inner steps when scored.")] = None,  # noqa: UP045
+    inner_batch_size: Annotated[Optional[int], typer.Option(help="Images in an inner step (Reptile).")] = None,  # noqa: UP045
+    eval_inner_batch_size: Annotated[Optional[int], typer.Option(help="The same when scored.")] = None,  # noqa: UP045
     test_episodes: Annotated[Optional[int], typer.Option(help="Episodes of the final score.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="Seed of weights and episodes.")] = None,  # noqa: UP045
     run_dir: Annotated[Optional[Path], typer.Option(help="Run folder; must not exist.")] = None,  # noqa: UP045
@@ -108,8 +114,8 @@ def train(
 
 _SETTINGS = {
     "method", "dataset", "n_way", "train_way", "k_shot", "n_query", "meta_batch_size", "epochs", "steps_per_epoch",
-    "learning_rate", "schedule", "filters", "downsample", "inner_lr", "inner_steps", "eval_inner_steps",
-    "test_episodes", "seed",
+    "optimizer", "learning_rate", "schedule", "filters", "downsample", "inner_lr", "inner_steps", "eval_inner_steps",
+    "inner_batch_size", "eval_inner_batch_size", "train_shot", "test_episodes", "seed",
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras
 
-from tfmeta import files, pictures, runs
+from tfmeta import files, learners, pictures, runs
 from tfmeta.algorithms.base import EpisodicModel
 from tfmeta.algorithms.maml import MAML
 from tfmeta.datasets import ImageClasses, OmniglotUnavailableError, Splits
@@ -52,7 +52,7 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
     test = data.test
     presets = {name: _fit_ways(PRESETS[name], data) for name in _SHARE}
     for settings in presets.values():  # these checks come before anything is written
-        runs.training_episodes(settings, data.train)
+        learners.training_data(settings, data.train)
     episode_dataset(test, n_way=5, k_shot=1, n_query=_queries(test), meta_batch_size=1, seed=_SEED)
     print(f"Learning from {data.train.n_classes} classes, judging on {test.n_classes} others: {test.name}\n")
     out.mkdir(parents=True)
@@ -68,7 +68,7 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
             f"[{number}/{len(_SHARE)}] {title}: {settings.steps} steps of {settings.meta_batch_size} tasks, "
             f"{settings.train_way or settings.n_way}-way {settings.k_shot}-shot"
         )
-        episodes = runs.training_episodes(settings, data.train)
+        episodes = learners.training_data(settings, data.train)
         learner.fit(episodes, epochs=settings.epochs, steps_per_epoch=settings.steps_per_epoch)
         print()
         scores[settings.method] = {
@@ -123,7 +123,7 @@ def _queries(test) -> int:
 
 def _build(settings: TrainSettings, test: ImageClasses) -> EpisodicModel:
     keras.utils.set_random_seed(settings.seed)  # a program may seed Keras; the library does not
-    return runs.build_learner(settings, test.image_shape)
+    return learners.build_learner(settings, test)
 
 
 def _short(score: Score) -> str:
@@ -144,9 +144,9 @@ def _before(learner: EpisodicModel, test: ImageClasses) -> Score | None:
 
 def _fit_into(settings: TrainSettings, data: Splits, seconds: float) -> TrainSettings:
     """Fewer steps where this machine would need more than the seconds given."""
-    learner = runs.build_learner(settings, data.train.image_shape)
+    learner = learners.build_learner(settings, data.train)
     probe = 20
-    episodes = iter(runs.training_episodes(settings, data.train))
+    episodes = iter(learners.training_data(settings, data.train))
     learner.make_train_function()
     step = learner.train_function
     step(episodes)  # traces

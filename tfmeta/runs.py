@@ -20,10 +20,8 @@ from pathlib import Path
 
 import keras
 
-from tfmeta import datasets, files, networks
+from tfmeta import datasets, files, learners
 from tfmeta.algorithms import base
-from tfmeta.algorithms.maml import MAML
-from tfmeta.algorithms.prototypical import PrototypicalNetwork
 from tfmeta.checkpoints import Checkpoints, restore
 from tfmeta.datasets import ImageClasses, Splits
 from tfmeta.episodes import episode_dataset
@@ -67,57 +65,6 @@ def load_data(name: str, data_dir: str | os.PathLike | None = None) -> Splits:
     )
 
 
-def build_learner(settings: TrainSettings, input_shape: tuple[int, int, int]) -> base.EpisodicModel:
-    """The compiled learner that settings describe; initial weights come from Keras's seed.
-
-    Args:
-        settings: what to build.
-        input_shape: `(height, width, channels)` of an image.
-
-    Returns:
-        A compiled learner.
-
-    References:
-        Finn et al. (2017), appendix A.1 https://arxiv.org/abs/1703.03400
-    """
-    network = {"filters": settings.filters, "downsample": settings.downsample, "input_shape": input_shape}
-    if settings.method == "prototypical":
-        learner = PrototypicalNetwork(networks.conv4(**network))
-    else:
-        learner = MAML(
-            networks.conv4(settings.n_way, **network),
-            inner_lr=settings.inner_lr,
-            inner_steps=settings.inner_steps,
-            eval_inner_steps=settings.eval_inner_steps,
-            first_order=settings.method == "fomaml",
-        )
-    rate = settings.learning_rate
-    if settings.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, settings.steps)
-    learner.compile(optimizer=keras.optimizers.Adam(rate))
-    return learner
-
-
-def training_episodes(settings: TrainSettings, train: ImageClasses, start: int = 0):
-    """The run's stream of training meta-batches.
-
-    Args:
-        settings: sizes and seed.
-        train: the training classes.
-        start: number of outer steps done already; their episodes are passed over.
-
-    Returns:
-        A dataset of `Episode` without end, as from `episode_dataset`.
-
-    Raises:
-        ValueError: if there are too few classes or images.
-    """
-    return episode_dataset(
-        train, n_way=settings.train_way or settings.n_way, k_shot=settings.k_shot, n_query=settings.n_query,
-        meta_batch_size=settings.meta_batch_size, seed=settings.seed, start=start,
-    )  # fmt: skip
-
-
 def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool = False, verbose: int | str = "auto"):
     """Train a learner in a run folder.
 
@@ -152,11 +99,11 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
         )
     # The seed of initial weights is a program's affair, and a run is a program; the library itself seeds nothing.
     keras.utils.set_random_seed(settings.seed)
-    learner = build_learner(settings, data.train.image_shape)
+    learner = learners.build_learner(settings, data.train)
     episodes = {"n_way": settings.n_way, "k_shot": settings.k_shot}
     scoring = dict(episodes, n_query=_queries(data.test, settings.k_shot, 15))  # the papers' 15 queries a class
     # Their checks come before anything is written: a run must not end in "too few test classes".
-    training_episodes(settings, data.train)
+    learners.training_data(settings, data.train)
     episode_dataset(data.test, **scoring, meta_batch_size=1, seed=_TEST_SEED)
     validation = None
     if data.validation is not None:
@@ -173,7 +120,7 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
         log = keras.callbacks.CSVLogger(folder / "log.csv", append=True)
         try:
             learner.fit(
-                training_episodes(settings, data.train, start=done * settings.steps_per_epoch),
+                learners.training_data(settings, data.train, start=done * settings.steps_per_epoch),
                 steps_per_epoch=settings.steps_per_epoch,
                 initial_epoch=done,
                 epochs=settings.epochs,

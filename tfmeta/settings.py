@@ -6,7 +6,10 @@ import dataclasses
 import difflib
 from typing import Any
 
-METHODS = ("maml", "fomaml", "prototypical")
+METHODS = (
+    "maml", "fomaml", "maml++", "meta-sgd", "anil", "reptile", "proto-maml",
+    "prototypical", "matching", "nearest-neighbour", "fine-tuning",
+)  # fmt: skip
 DATASETS = ("omniglot", "omniglot-lake", "glyphs")
 
 
@@ -20,17 +23,23 @@ class TrainSettings:
         n_way: classes in an episode, in training and when scored.
         train_way: classes in a training episode where that differs (ProtoNet trains 60-way); `n_way` by default.
         k_shot: support images per class.
+        train_shot: support images per class in training where that differs (Reptile trains on more); `k_shot` by
+            default.
         n_query: query images per class in training.
-        meta_batch_size: tasks in an outer step.
+        meta_batch_size: tasks in an outer step; images in a step of fine-tuning's pretraining.
         epochs: epochs, each followed by validation and a checkpoint.
         steps_per_epoch: outer steps in an epoch.
-        learning_rate: the outer optimizer's (Adam) first rate.
-        schedule: `"cosine"` (to 0 at the last step) or `"constant"`.
+        optimizer: the outer optimizer, `"adam"` or `"sgd"` (Reptile's outer step).
+        learning_rate: its first rate.
+        schedule: `"cosine"` or `"linear"` (both to 0 at the last step) or `"constant"`.
         filters: channels of conv4.
         downsample: `"stride"` or `"pool"`.
-        inner_lr: alpha on the mean support loss (MAML and FOMAML only).
+        inner_lr: alpha on the mean support loss, for methods with an inner loop; Meta-SGD's rates start in the range
+            from half of it to one and a half.
         inner_steps: inner steps in training.
         eval_inner_steps: inner steps when scored.
+        inner_batch_size: images in an inner step in training (Reptile); the whole support set by default.
+        eval_inner_batch_size: the same when scored.
         test_episodes: episodes of the final score.
         seed: seed of initial weights and episodes.
 
@@ -44,10 +53,12 @@ class TrainSettings:
     n_way: int = 5
     train_way: int | None = None
     k_shot: int = 1
+    train_shot: int | None = None
     n_query: int = 1
     meta_batch_size: int = 32
     epochs: int = 10
     steps_per_epoch: int = 200
+    optimizer: str = "adam"
     learning_rate: float = 1e-3
     schedule: str = "constant"
     filters: int = 64
@@ -55,13 +66,16 @@ class TrainSettings:
     inner_lr: float = 0.4
     inner_steps: int = 1
     eval_inner_steps: int = 3
+    inner_batch_size: int | None = None
+    eval_inner_batch_size: int | None = None
     test_episodes: int = 600
     seed: int = 0
 
     def __post_init__(self):
         for name, allowed in (
             ("method", METHODS),
-            ("schedule", ("cosine", "constant")),
+            ("optimizer", ("adam", "sgd")),
+            ("schedule", ("cosine", "linear", "constant")),
             ("downsample", ("stride", "pool")),
         ):
             if getattr(self, name) not in allowed:

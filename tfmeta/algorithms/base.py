@@ -216,7 +216,10 @@ class EpisodicModel(keras.Model, abc.ABC):
         key = (*key, *sorted(self.evaluation_settings().items()))
         if key not in self._compiled_maps.functions:
             self._compiled_maps.functions[key] = tf.function(
-                lambda meta_batch: map_tasks(function, meta_batch, signature), jit_compile=False, reduce_retracing=True
+                lambda meta_batch: map_tasks(function, meta_batch, signature),
+                jit_compile=False,
+                reduce_retracing=True,
+                autograph=False,  # there is no Python control flow to convert, and converting takes time
             )
         return self._compiled_maps.functions[key](episodes)
 
