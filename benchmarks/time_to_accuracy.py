@@ -64,8 +64,8 @@ class Training:
 
 TRAININGS = {
     "protonet": Training(
-        "tfmeta, prototypical network", "protonet", 3000, 3e-3, tasks=2, n_way=60, n_query=5, filters=32,
-        downsample="pool", target=0.98, minutes=10,
+        "tfmeta, prototypical network", "protonet", 4000, 3e-3, tasks=2, n_way=60, n_query=5, target=0.98,
+        minutes=10,
     ),
     "maml": Training(
         "tfmeta, MAML", "maml", 40_000, 2e-3, tasks=4, n_way=5, n_query=5, target=0.97, minutes=20,
@@ -206,7 +206,7 @@ def main():
     parser.add_argument("--here", choices=[*TRAININGS, "torch"], help=argparse.SUPPRESS)  # in a process of its own
     parser.add_argument("--out", type=Path, default=ROOT / "results/time_to_accuracy.json")
     parser.add_argument("--peer-python", type=Path, default=ROOT / ".bench-venv/bin/python")
-    parser.add_argument("--torch-minutes", type=float, default=12.0)
+    parser.add_argument("--torch-minutes", type=float, default=8.0)
     args = parser.parse_args()
     if args.here:
         training = TRAININGS["maml" if args.here == "torch" else args.here]
