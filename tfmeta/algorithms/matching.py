@@ -101,7 +101,8 @@ class MatchingNetwork(metric.MetricLearner):
     Args:
         encoder: any built Keras model, `[batch, ...]` to embeddings `[batch, dim]`.
         distance: `"cosine"`, or `"euclidean"` for minus the squared Euclidean distance.
-        scale: factor of the similarities, or its initial value. By default 10 for cosines, 1 for distances.
+        scale: factor of the similarities, or its initial value. By default 10 for cosines, 1 for distances (as in a
+            prototypical network; 0.1 suits the first few hundred steps of a wide embedding better).
         learn_scale: learn the logarithm of the scale, so that it stays positive. `scale=1.0, learn_scale=False` is the
             paper's plain cosine.
         full_context: embed every support item in the context of the support set, and every query in the context of
