@@ -8,7 +8,7 @@ TensorFlow takes its thread settings once per process, before its first operatio
 changed behind its back, tfmeta
 
 - changes nothing when it is imported; the setting is made by the first call that starts work on episodes
-  (`episode_dataset`, `sample_episode`, `networks.*`, a learner's constructor),
+  (`episode_dataset`, `sample_episode`, `networks.*`, a learner's constructor, `load_omniglot` when it has to prepare),
 - leaves a setting of your own alone (`tf.config.threading` or `TF_NUM_INTRAOP_THREADS`), and cannot and does not change
   a TensorFlow that has already run an operation,
 - says so once, in the log, when it comes too late (making a Keras optimizer already starts TensorFlow),

@@ -234,3 +234,13 @@ def test_cache_holds_all_characters(omniglot, data_dir):
     if omniglot.real:
         assert packed["images"].shape == (32460, 28, 28)
         assert (data_dir / module.CACHE_NAME).stat().st_size < 26 * 10**6
+
+
+def test_threads_are_set_before_tensorflow_datasets_starts_tensorflow(miniature, tmp_path, monkeypatch):
+    order = []
+    read = omniglot_source.read_prepared
+    monkeypatch.setattr(module.threads, "prefer_tasks", lambda: order.append("threads"))
+    monkeypatch.setattr(omniglot_source, "read_prepared", lambda *given: (order.append("read"), read(*given))[1])
+    load_omniglot(data_dir=tmp_path)
+    load_omniglot(data_dir=tmp_path)
+    assert order == ["threads", "read"]
