@@ -7,18 +7,26 @@ A check never raises: an answer that is not written yet, stops with an error or 
 """
 
 from tfmeta.checks.adaptation import adapt
+from tfmeta.checks.attention import cosine_attention
 from tfmeta.checks.batch_norm import one_query_evaluation
 from tfmeta.checks.episodes import sample_episode
 from tfmeta.checks.gradients import detect_assign, quadratic_meta_gradient
+from tfmeta.checks.heads import prototypical_head
 from tfmeta.checks.prototypes import prototypical_logits
 from tfmeta.checks.report import Result
+from tfmeta.checks.updates import masked_update, meta_sgd_update, reptile_update
 
 __all__ = [
     "Result",
     "adapt",
+    "cosine_attention",
     "detect_assign",
+    "masked_update",
+    "meta_sgd_update",
     "one_query_evaluation",
+    "prototypical_head",
     "prototypical_logits",
     "quadratic_meta_gradient",
+    "reptile_update",
     "sample_episode",
 ]
