@@ -110,6 +110,23 @@ def draw_curve(axes, results, argument, key, scale):
     return axes
 
 
+def _draw_curves(panel, content, curves, memory, rows):
+    """A panel for each argument that was varied, and one for memory."""
+    grid = list(panel.subplots(rows, 3, squeeze=False).flat)
+    for axes, argument in zip(grid, curves, strict=False):
+        draw_curve(axes, _select(content, group="growth", curve=argument), argument, "median_s", 1e3)
+        axes.set_ylabel("ms per outer step")
+    used = grid[: len(curves)]
+    if memory:
+        used.append(draw_curve(grid[len(curves)], memory, "inner_steps", "peak_memory_mb", 1))
+        used[-1].set_ylabel("peak memory, MB")
+        used[-1].set_title("75 queries a task", fontsize=7)
+    for axes in grid[len(used) :]:
+        axes.set_axis_off()
+    handles, labels = used[-1].get_legend_handles_labels()
+    panel.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+
+
 def _select(content, **wanted):
     return [r for r in content["results"] if all(r["case"][key] == value for key, value in wanted.items())]
 
@@ -125,25 +142,19 @@ def draw(content):
     """
     parts = [[r for group in ("main", "pool", "ways") for r in _select(content, group=group)]]
     parts.append(_select(content, group="protonet"))
-    heights = [1.6 * -(-len(parts[0]) // 4), 1.2 if parts[1] else 0.0, 3.8]
+    curves = [argument for argument in TITLES if _select(content, group="growth", curve=argument)]
+    memory = _select(content, group="memory")
+    rows = -(-(len(curves) + bool(memory)) // 3)
+    heights = [1.6 * -(-len(parts[0]) // 4), 1.2 if parts[1] else 0.0, 1.8 * rows + 0.2 * bool(rows)]
     with plt.rc_context({"font.size": 7, "axes.spines.top": False, "axes.spines.right": False}):
         figure = plt.figure(figsize=(7, sum(heights) + 0.3), layout="constrained")
         figure.suptitle("Time of a step over tfmeta's (right of the line: slower than tfmeta)", fontsize=8)
         drawn = [(height, part) for height, part in zip(heights, [*parts, None], strict=True) if height]
         panels = figure.subfigures(len(drawn), 1, height_ratios=[h for h, _ in drawn], squeeze=False).flat
-        for panel, (_, part), columns in zip(panels, drawn[:-1], (4, 2), strict=False):
+        for panel, (_, part), columns in zip(panels, [pair for pair in drawn if pair[1]], (4, 2), strict=False):
             draw_bars(panel, part, columns)
-        lower = panels[len(drawn) - 1]
-        grid = lower.subplots(2, 3)
-        for axes, argument in zip(grid.flat, TITLES, strict=False):
-            draw_curve(axes, _select(content, group="growth", curve=argument), argument, "median_s", 1e3)
-            axes.set_ylabel("ms per outer step")
-        draw_curve(grid[1, 2], _select(content, group="memory"), "inner_steps", "peak_memory_mb", 1)
-        grid[1, 2].set_ylabel("peak memory, MB")
-        grid[1, 2].set_title("75 queries a task", fontsize=7)
-        handles, labels = grid[1, 2].get_legend_handles_labels()
-        if handles:
-            lower.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        if rows:
+            _draw_curves(panels[len(drawn) - 1], content, curves, memory, rows)
     return figure
 
 

@@ -206,6 +206,13 @@ def select_work(cases, only):
     return work
 
 
+def _command(args):
+    """What was called, without the places on this machine."""
+    only = "".join(f" --only {name}" for name in args.only or ())
+    quick = " --quick" if args.quick else f" --rounds {args.rounds} --seconds {args.seconds:g}"
+    return f"python benchmarks/run.py{only}{quick}"
+
+
 def main():
     """Run the benchmark and write the file, after every case."""
     args = parse_arguments()
@@ -221,7 +228,7 @@ def main():
     content |= {
         "machine": machine_facts(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "command": "python benchmarks/run.py " + " ".join(a for a in sys.argv[1:]),
+        "command": _command(args),
         "rounds": args.rounds,
         "seconds": args.seconds,
     }
