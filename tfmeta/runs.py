@@ -20,7 +20,7 @@ from pathlib import Path
 
 import keras
 
-from tfmeta import datasets, files, learners
+from tfmeta import datasets, files, learners, threads
 from tfmeta.algorithms import base
 from tfmeta.checkpoints import Checkpoints, restore
 from tfmeta.datasets import ImageClasses, Splits
@@ -181,6 +181,7 @@ def load_run(folder: Path) -> tuple[TrainSettings, base.EpisodicModel]:
         https://keras.io/api/models/model_saving_apis/model_saving_and_loading/
     """
     settings = read_settings(folder)
+    threads.prefer_tasks()  # loading starts TensorFlow, and later it would be too late
     path = Path(folder) / "model.keras"
     if not path.is_file():
         raise FileNotFoundError(
