@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
+from tfmeta import threads
 from tfmeta.datasets import load_omniglot, omniglot_source
 from tfmeta.datasets import omniglot as module
 from tfmeta.datasets.cache import read_arrays
@@ -239,7 +240,7 @@ def test_cache_holds_all_characters(omniglot, data_dir):
 def test_threads_are_set_before_tensorflow_datasets_starts_tensorflow(miniature, tmp_path, monkeypatch):
     order = []
     read = omniglot_source.read_prepared
-    monkeypatch.setattr(module.threads, "prefer_tasks", lambda: order.append("threads"))
+    monkeypatch.setattr(threads, "prefer_tasks", lambda: order.append("threads"))
     monkeypatch.setattr(omniglot_source, "read_prepared", lambda *given: (order.append("read"), read(*given))[1])
     load_omniglot(data_dir=tmp_path)
     load_omniglot(data_dir=tmp_path)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmeta import threads
 from tfmeta.datasets import omniglot_source as source
 from tfmeta.datasets.cache import DamagedCacheError, check_writable, read_arrays, resolve_data_dir, write_arrays
 from tfmeta.datasets.classes import ImageClasses, Splits
@@ -112,6 +111,8 @@ def _load_packed(data_dir: Path) -> dict[str, np.ndarray]:
         damage = str(error)
     if damage:
         warnings.warn(f"the Omniglot cache is damaged and will be rebuilt ({damage})", stacklevel=3)
+    from tfmeta import threads  # imports TensorFlow, which a good cache does not need
+
     threads.prefer_tasks()  # tensorflow-datasets starts TensorFlow, and later it would be too late
     # Before any work: the minutes of a download are not to end in "permission denied".
     check_writable(data_dir, CACHE_BYTES)
