@@ -19,6 +19,7 @@ FIGURES = {
     "02": {"loss-surface", "finite-differences"},
     "03": {"fits", "mse-vs-step", "meta-loss", "interactive"},
     "04": {"voronoi", "accuracy-vs-episodes", "embedding"},
+    "05": {"attention", "distances", "interactive"},
     "06": {"accuracy-vs-step", "batch-statistics", "interactive"},
 }
 CHECKED = {
@@ -26,6 +27,7 @@ CHECKED = {
     "02": {"quadratic_meta_gradient", "detect_assign"},
     "03": {"adapt"},
     "04": {"prototypical_logits"},
+    "05": {"cosine_attention"},
     "06": {"one_query_evaluation"},
 }
 # Words that are no help to somebody who does not understand, and names that the library does not use.
@@ -81,7 +83,7 @@ def test_skeleton(path, notebook):
     headings = re.findall(r"^## (.+)$", prose(notebook), re.MULTILINE)
     assert headings[:2] == ["Setup", "The problem in one figure"]
     assert headings[-3:] == ["Exercises", "What we checked", "References"]
-    if path.name[:2] in ("03", "04", "06"):
+    if path.name[:2] in ("03", "04", "05", "06"):
         assert headings.index("Train") < headings.index("Evaluate") < headings.index("Exercises")
     assert "What did not work" in prose(notebook)
 
