@@ -21,6 +21,7 @@ FIGURES = {
     "04": {"voronoi", "accuracy-vs-episodes", "embedding"},
     "05": {"attention", "distances", "interactive"},
     "06": {"accuracy-vs-step", "batch-statistics", "interactive"},
+    "07": {"cosines", "accuracy-vs-time", "path", "interactive"},
 }
 CHECKED = {
     "01": {"sample_episode"},
@@ -29,6 +30,7 @@ CHECKED = {
     "04": {"prototypical_logits"},
     "05": {"cosine_attention"},
     "06": {"one_query_evaluation"},
+    "07": {"reptile_update"},
 }
 # Words that are no help to somebody who does not understand, and names that the library does not use.
 UNWELCOME = r"\b(just|simply|obviously|trivially|of course)\b"
@@ -83,7 +85,7 @@ def test_skeleton(path, notebook):
     headings = re.findall(r"^## (.+)$", prose(notebook), re.MULTILINE)
     assert headings[:2] == ["Setup", "The problem in one figure"]
     assert headings[-3:] == ["Exercises", "What we checked", "References"]
-    if path.name[:2] in ("03", "04", "05", "06"):
+    if path.name[:2] in ("03", "04", "05", "06", "07"):
         assert headings.index("Train") < headings.index("Evaluate") < headings.index("Exercises")
     assert "What did not work" in prose(notebook)
 
