@@ -23,6 +23,7 @@ FIGURES = {
     "06": {"accuracy-vs-step", "batch-statistics", "interactive"},
     "07": {"cosines", "accuracy-vs-time", "path", "interactive"},
     "08": {"rates", "cka", "methods"},
+    "09": {"accuracy-vs-step", "shots", "interactive"},
 }
 CHECKED = {
     "01": {"sample_episode"},
@@ -33,6 +34,7 @@ CHECKED = {
     "06": {"one_query_evaluation"},
     "07": {"reptile_update"},
     "08": {"meta_sgd_update", "masked_update"},
+    "09": {"prototypical_head"},
 }
 # Words that are no help to somebody who does not understand, and names that the library does not use.
 UNWELCOME = r"\b(just|simply|obviously|trivially|of course)\b"
@@ -87,7 +89,7 @@ def test_skeleton(path, notebook):
     headings = re.findall(r"^## (.+)$", prose(notebook), re.MULTILINE)
     assert headings[:2] == ["Setup", "The problem in one figure"]
     assert headings[-3:] == ["Exercises", "What we checked", "References"]
-    if path.name[:2] in ("03", "04", "05", "06", "07", "08"):
+    if path.name[:2] in ("03", "04", "05", "06", "07", "08", "09"):
         assert headings.index("Train") < headings.index("Evaluate") < headings.index("Exercises")
     assert "What did not work" in prose(notebook)
 
