@@ -210,8 +210,10 @@ def test_ctrl_c_in_a_terminal_says_how_to_go_on_and_resume_finishes(images, tmp_
         *SMALL,
     ]
     process = subprocess.Popen(
-        [COMMAND, *arguments], cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        [COMMAND, *arguments], cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Tests that were started in the background ignore Ctrl-C, and what they start would, too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     for line in process.stdout:
         if line.startswith("Epoch 3/25"):
             process.send_signal(signal.SIGINT)
