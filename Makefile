@@ -9,7 +9,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: run test lint lab tutorials bench doctor setup clean
 
-run: $(STAMP)          ## train both methods on Omniglot (about 6 minutes on two cores)
+run: $(STAMP)          ## train both methods on Omniglot (about 4 minutes on two cores)
 	$(BIN)/tfmeta quickstart
 
 test: lint             ## lint and tests

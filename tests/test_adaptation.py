@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.pieces import task
 from tfmeta import functional
 from tfmeta.adaptation import AdaptationCurve
 from tfmeta.datasets import sinusoid_episodes
@@ -41,10 +42,6 @@ def stream(tiny):
 @pytest.fixture
 def waves():
     return sinusoid_episodes(k_shot=5, n_query=8, meta_batch_size=4, seed=0)
-
-
-def task(episodes, i=0):
-    return Episode(*(tensor[i] for tensor in episodes))
 
 
 def squared_error(targets, outputs):

@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfmeta.episodes import Episode
-
 SALT = tf.constant(0, tf.int64)
 
 
@@ -17,10 +15,6 @@ def smooth_network(n_outputs=3, dim=6, hidden=5, batch_norm=False, seed=0, dtype
     if batch_norm:
         layers.append(keras.layers.BatchNormalization(dtype=dtype, name="norm"))
     return keras.Sequential([*layers, keras.layers.Dense(n_outputs, dtype=dtype, name="head")])
-
-
-def task(episodes, i=0):
-    return Episode(*(tensor[i] for tensor in episodes))
 
 
 def assert_same(a, b, **tolerance):

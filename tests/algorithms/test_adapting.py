@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.differences import assert_same, largest_difference, task
+from tests.algorithms.differences import assert_same, largest_difference
 from tests.algorithms.methods import SIZES, every, everything, make, values
+from tests.algorithms.pieces import task
 from tfmeta.episodes import Episode
 
 

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.differences import SALT, assert_is_gradient, assert_same, smooth_network, task
+from tests.algorithms.differences import SALT, assert_is_gradient, assert_same, smooth_network
+from tests.algorithms.pieces import task
 from tfmeta import functional
 from tfmeta.algorithms.anil import adapted_positions
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.pieces import first
 from tfmeta.algorithms import base
 from tfmeta.episodes import Episode
 
@@ -45,10 +46,6 @@ def assert_equal(found, expected):
 @pytest.fixture
 def stream(tiny):
     return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
-
-
-def first(dataset):
-    return next(iter(dataset))
 
 
 # -- one meta-batch ------------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.pieces import task
 from tfmeta.algorithms import copies
 from tfmeta.datasets import labelled_batches
-from tfmeta.episodes import Episode
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 
@@ -30,10 +30,6 @@ def batches(tiny):
 @pytest.fixture
 def stream(tiny):
     return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
-
-
-def task(episodes, i=0):
-    return Episode(*(tensor[i] for tensor in episodes))
 
 
 def warmed(episodes, **options):
@@ -190,5 +186,3 @@ def test_bad_batches_and_settings_are_named(tiny, stream, batches, classes_of):
             small(**options)
     with pytest.raises(ValueError, match=r"every class present. Received: support_y=\[0, 2\]"):
         learner.adapt(np.zeros((2, 16, 16, 1)), [0, 2])
-    with pytest.raises(NotImplementedError, match=r"batches of labelled images, not on tasks"):
-        learner.task_gradient([], None, tf.constant(0))

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.pieces import first, task, weights
 from tfmeta import functional
 from tfmeta.datasets import sinusoid_episodes
 from tfmeta.episodes import Episode
@@ -22,18 +23,6 @@ def small_maml(seed=0, **options):
 @pytest.fixture
 def stream(tiny):
     return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
-
-
-def first(dataset):
-    return next(iter(dataset))
-
-
-def task(episodes, i=0):
-    return Episode(*(tensor[i] for tensor in episodes))
-
-
-def weights(model):
-    return [v.numpy() for v in model.variables]
 
 
 def test_train_step_applies_the_mean_of_the_tasks_gradients(stream):

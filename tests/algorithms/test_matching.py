@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.pieces import first, once, task
 from tfmeta.algorithms import copies, matching, similarity
-from tfmeta.episodes import Episode
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 
@@ -29,18 +29,6 @@ def warmed(episodes, **options):
 @pytest.fixture
 def stream(tiny):
     return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
-
-
-def first(dataset):
-    return next(iter(dataset))
-
-
-def task(episodes, i=0):
-    return Episode(*(tensor[i] for tensor in episodes))
-
-
-def once(episodes):
-    return tf.data.Dataset.from_tensors(episodes)
 
 
 def assert_same_weights(a, b):

@@ -11,8 +11,8 @@ from tests.algorithms.differences import (
     assert_is_gradient,
     assert_same,
     smooth_network,
-    task,
 )
+from tests.algorithms.pieces import task
 from tfmeta import functional
 
 both_modes = pytest.mark.parametrize("mode", ["nested", "mixed"])

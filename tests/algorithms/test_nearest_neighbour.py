@@ -6,10 +6,10 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.pieces import task
 from tfmeta.algorithms import copies
 from tfmeta.algorithms.nearest_neighbour import nearest_of_class
 from tfmeta.datasets import sinusoid_episodes
-from tfmeta.episodes import Episode
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 
@@ -17,10 +17,6 @@ SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 @pytest.fixture
 def stream(tiny):
     return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
-
-
-def task(episodes, i=0):
-    return Episode(*(tensor[i] for tensor in episodes))
 
 
 def encoder():

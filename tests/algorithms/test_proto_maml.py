@@ -12,8 +12,8 @@ from tests.algorithms.differences import (
     assert_same,
     largest_difference,
     smooth_network,
-    task,
 )
+from tests.algorithms.pieces import task
 from tfmeta import functional
 from tfmeta.algorithms.proto_maml import prototypical_head
 

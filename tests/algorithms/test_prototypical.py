@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.pieces import first, task
 from tfmeta import functional
 from tfmeta.algorithms import copies
 from tfmeta.datasets import sinusoid_episodes
@@ -32,14 +33,6 @@ def warmed(episodes):
     copies.set_batch_norm_statistics(learner.encoder, tf.reshape(episodes.query_x, (-1, 16, 16, 1)))
     assert np.ptp(learner.query_outputs(task(episodes))) > 1.0
     return learner
-
-
-def first(dataset):
-    return next(iter(dataset))
-
-
-def task(episodes, i=0):
-    return Episode(*(tensor[i] for tensor in episodes))
 
 
 def softmax(logits):

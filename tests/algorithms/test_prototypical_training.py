@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.pieces import first, once, task, weights
 from tfmeta.algorithms import copies
 from tfmeta.episodes import Episode
 
@@ -22,22 +23,6 @@ def small(seed=0, filters=4, **options):
 @pytest.fixture
 def stream(tiny):
     return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
-
-
-def first(dataset):
-    return next(iter(dataset))
-
-
-def task(episodes, i=0):
-    return Episode(*(tensor[i] for tensor in episodes))
-
-
-def once(episodes):
-    return tf.data.Dataset.from_tensors(episodes)
-
-
-def weights(model):
-    return [v.numpy() for v in model.variables]
 
 
 def assert_equal(found, expected):

@@ -6,13 +6,10 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.differences import SALT, assert_same, largest_difference, smooth_network, task
+from tests.algorithms.differences import SALT, assert_same, largest_difference, smooth_network
+from tests.algorithms.pieces import task, weights
 from tfmeta import functional
 from tfmeta.algorithms.reptile import mini_batch, reptile_update
-
-
-def weights(model):
-    return [v.numpy() for v in model.variables]
 
 
 def task_gradient(learner, one, salt=0):

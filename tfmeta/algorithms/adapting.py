@@ -17,7 +17,7 @@ State = Any
 
 
 class AdaptingLearner(base.EpisodicModel, abc.ABC):
-    """A learner that adapts its parameters to a task step by step. Abstract; `MAML` and its relatives are final.
+    """A learner that adapts its parameters to a task step by step. Abstract, and says nothing of how it is trained.
 
     Args:
         learner: any built Keras model.
@@ -49,13 +49,6 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
 
     # -- what a method must say ----------------------------------------------------------------------------------
     @abc.abstractmethod
-    def task_gradient(self, params: functional.Tensors, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
-        """One task's contribution to an outer step, at the values `params` of `meta_variables`.
-
-        `salt` is a number of the task's own, for random choices.
-        """
-
-    @abc.abstractmethod
     def inner_step(self, step: tf.Tensor, state: State, episode: Episode) -> State:
         """The state after one more inner step at test time. No derivative is taken through it."""
 
@@ -70,16 +63,6 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
     def predict_with(self, weights: functional.Tensors, x: tf.Tensor) -> tf.Tensor:
         """Outputs `[batch, n_outputs]` under fast weights."""
         return functional.forward(self.learner, weights, x)
-
-    @property
-    def meta_variables(self) -> list[keras.Variable]:
-        """What the outer loop learns."""
-        return self.learner.trainable_variables
-
-    @property
-    def statistics(self) -> list[keras.Variable]:
-        """What takes the mean of the tasks' `MetaGradient.statistics`."""
-        return []
 
     # -- one task ------------------------------------------------------------------------------------------------
     def task_loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
@@ -170,29 +153,6 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
             )
 
     # -- a meta-batch --------------------------------------------------------------------------------------------
-    def outer_step(self, episodes: Episode) -> dict[str, tf.Tensor]:
-        """One outer step: the mean of the tasks' meta-gradients, applied by the compiled optimizer."""
-        params = functional.values(self.meta_variables)
-        classification = inputs.is_classification(episodes)
-
-        def one_task(task):
-            episode, salt = task
-            result = self.task_gradient(params, episode, salt)
-            correct = functional.accuracy(episode.query_y, result.query_outputs) if classification else 0.0
-            return (
-                tf.cast(result.loss, tf.float32),
-                correct,
-                [*result.gradients, *result.rate_gradients, *result.statistics],
-            )
-
-        signature = (base.SCALAR, base.SCALAR, base.like([*params, *functional.values(self.statistics)]))
-        loss, accuracy, gradients = base.map_tasks(one_task, (episodes, self._salts(episodes)), signature)
-        means = [tf.reduce_mean(g, axis=0) for g in gradients]
-        self.optimizer.apply(means[: len(params)], self.meta_variables)
-        for variable, mean in zip(self.statistics, means[len(params) :], strict=True):
-            variable.assign(mean)
-        return {"loss": loss} | ({"accuracy": accuracy} if classification else {})
-
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """Loss and accuracy on support and query, before and after `eval_inner_steps` steps."""
         classification = inputs.is_classification(episodes)

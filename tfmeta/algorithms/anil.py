@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import adapting, inputs
+from tfmeta.algorithms import inputs, outer_loop
 from tfmeta.episodes import Episode
 
 
@@ -47,7 +47,7 @@ def adapted_positions(learner: keras.Model, layers: Sequence[str] | None = None)
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class ANIL(adapting.AdaptingLearner):
+class ANIL(outer_loop.MetaLearner):
     """MAML whose inner loop changes the head only; the outer loop learns everything.
 
     Args:

@@ -12,6 +12,13 @@ def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalizatio
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
 
+def inference_batch_norm(network: keras.Model | None) -> str:
+    """In words: which statistics batch norm uses in a network that runs in inference mode, if there is one."""
+    if network is None or not batch_norm_layers(network):
+        return "none in the network"
+    return "moving averages of training"
+
+
 def copy_model(model: keras.Model, trainable_values: functional.Tensors, example) -> keras.Model:
     """An independent Keras model of the same architecture with these trainable weights.
 

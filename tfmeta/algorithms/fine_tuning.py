@@ -95,10 +95,6 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         """What `fit` trains: the encoder, and the layer of the training classes."""
         return [*self.encoder.trainable_variables, *self.head.trainable_variables]
 
-    def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
-        """There is none: training knows no tasks, see `outer_step`."""
-        raise NotImplementedError("FineTunedClassifier is trained on batches of labelled images, not on tasks")
-
     def fit(self, x=None, *args, **kwargs):
         """Keras's `fit` on a dataset of (images, labels), checked before the first step.
 
@@ -222,7 +218,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
     # -- what a reader must know, and saving -----------------------------------------------------------------------
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
-        return "moving averages of training" if copies.batch_norm_layers(self.encoder) else "none in the network"
+        return copies.inference_batch_norm(self.encoder)
 
     def evaluation_settings(self) -> dict[str, int | float | str]:
         """Settings at test time that a reader of a score must know."""

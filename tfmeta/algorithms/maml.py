@@ -6,12 +6,12 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import adapting, inputs
+from tfmeta.algorithms import inputs, outer_loop
 from tfmeta.episodes import Episode
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class MAML(adapting.AdaptingLearner):
+class MAML(outer_loop.MetaLearner):
     """Learns initial parameters from which a few gradient steps solve a new task.
 
     Args:

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import adapting, copies, inputs
+from tfmeta.algorithms import copies, inputs, outer_loop
 from tfmeta.episodes import Episode
 from tfmeta.moments import exact_moments
 from tfmeta.stateless import gradient
@@ -35,7 +35,7 @@ def step_weights(inner_steps: int, outer_step: int | tf.Tensor, anneal_steps: in
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class MAMLPlusPlus(adapting.AdaptingLearner):
+class MAMLPlusPlus(outer_loop.MetaLearner):
     """MAML that trains steadily: learned rates, a loss after every step, batch norm of each step, first order early.
 
     The fifth part of the paper, an outer rate that falls along a cosine, is an optimizer's affair:

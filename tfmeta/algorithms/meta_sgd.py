@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import adapting, inputs
+from tfmeta.algorithms import inputs, outer_loop
 from tfmeta.episodes import Episode
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class MetaSGD(adapting.AdaptingLearner):
+class MetaSGD(outer_loop.MetaLearner):
     """Learns initial parameters together with a rate for each of them, which may come out negative.
 
     Args:

@@ -73,7 +73,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
-        return "moving averages of training" if copies.batch_norm_layers(self.encoder) else "none in the network"
+        return copies.inference_batch_norm(self.encoder)
 
     def check_episode(self, episode: Episode) -> None:
         """Refuse a meta-batch that does not fit the encoder."""

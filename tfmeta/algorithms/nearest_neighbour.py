@@ -103,8 +103,7 @@ class NearestNeighbour(base.EpisodicModel):
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
-        layers = [] if self.encoder is None else copies.batch_norm_layers(self.encoder)
-        return "moving averages of training" if layers else "none in the network"
+        return copies.inference_batch_norm(self.encoder)
 
     def check_episode(self, episode: Episode) -> None:
         """Refuse a meta-batch that does not fit the encoder."""

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import adapting, base, copies, inputs
+from tfmeta.algorithms import base, copies, inputs, outer_loop
 from tfmeta.algorithms.prototypical import compute_prototypes
 from tfmeta.episodes import Episode
 
@@ -28,7 +28,7 @@ def prototypical_head(prototypes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class ProtoMAML(adapting.AdaptingLearner):
+class ProtoMAML(outer_loop.MetaLearner):
     """MAML on an encoder whose linear head starts, in every task, as the prototypical network's.
 
     The head is made from the task, so `n_way` may differ from task to task and from training to test.

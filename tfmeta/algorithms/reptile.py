@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import adapting, inputs
+from tfmeta.algorithms import inputs, outer_loop
 from tfmeta.episodes import Episode
 from tfmeta.stateless import gradient
 
@@ -68,7 +68,7 @@ def mini_batch(n: int | tf.Tensor, batch_size: int, step: tf.Tensor, seed: tf.Te
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class Reptile(adapting.AdaptingLearner):
+class Reptile(outer_loop.MetaLearner):
     """Learns initial parameters near to those of every task, from the end points of ordinary training alone.
 
     The compiled optimizer is given `theta - mean(theta')` as the gradient, so `SGD(epsilon)` is the paper's outer step;
