@@ -3,8 +3,9 @@
 Every implementation runs in a process of its own (`worker.py`). The processes of one case compile and warm up one
 after another; then they take turns for several rounds, one working while the others wait, so that a slow minute of
 the machine touches all of them. What compiles quickly starts a new process every round. A ratio is a peer's median
-step over tfmeta's in the same round; the median over rounds is reported. Results of earlier runs in the same file
-are kept for cases that this run leaves out.
+step over tfmeta's in the same round; the median over rounds is reported. Whoever
+is over eight times slower than tfmeta in one case of a group sits out the group's later ones. Results of earlier runs
+in the same file are kept for cases that this run leaves out.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from benchmarks.machine import ROOT, busy_seconds, machine_facts, write_json
 FORMAT = 1
 QUIET = 0.03  # share of the processors that others may use during a turn
 ATTEMPTS = 8
+HOPELESS = 8.0  # who is this many times slower than tfmeta in one case of a group sits out the group's other cases
 RESTART_S = 20  # who compiles faster gets a new process every round: processes of one program differ, too (30 % seen)
 
 
@@ -206,6 +208,29 @@ def select_work(cases, only):
     return work
 
 
+def drop_hopeless(case, implementations, results):
+    """The implementations that a case is worth running for, and where the others were too slow.
+
+    Args:
+        case: the case.
+        implementations: those that take part in it.
+        results: what `run_case` returned for earlier cases.
+
+    Returns:
+        Pair of (list of implementations, name -> name of the case in which it was `HOPELESS` times slower).
+    """
+    slow = {
+        name: result["case"]["name"]
+        for result in results
+        if result["case"]["group"] == case.group and result["case"]["name"] != case.name
+        for name, found in result["implementations"].items()
+        if found.get("ratio", 0.0) > HOPELESS
+    }
+    return [i for i in implementations if i.name not in slow], {
+        i.name: slow[i.name] for i in implementations if i.name in slow
+    }
+
+
 def _command(args):
     """What was called, without the places on this machine."""
     only = "".join(f" --only {name}" for name in args.only or ())
@@ -235,9 +260,11 @@ def main():
     start = time.perf_counter()
     for case, implementations in select_work(QUICK if args.quick else CASES, args.only):
         print(case.name, flush=True)
+        implementations, left_out = drop_hopeless(case, implementations, content["results"])
         result = run_case(
             case, implementations, command_of, args.rounds, args.timeout, report=lambda line: print(line, flush=True)
         )
+        result["left_out"] = left_out
         old = next((r for r in content["results"] if r["case"]["name"] == case.name), None)
         if old and args.only and old["case"] == result["case"] and not result["implementations"].get("tfmeta"):
             # A run of some peers only adds to what is there; their ratios need a run together with tfmeta.

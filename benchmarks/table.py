@@ -75,6 +75,9 @@ def _rows(result, steps):
                 f"| {found['first_call_s']:.1f} | {found['peak_memory_mb']:.0f} | {fraction} |"
             )
         name_of_case = ""
+    for name, slow in result.get("left_out", {}).items():
+        yield f"| {name_of_case} | {IMPLEMENTATIONS[name].label} | not run: see `{slow}` | | | | |"
+        name_of_case = ""
 
 
 def insert_table(text, table):

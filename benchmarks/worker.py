@@ -24,6 +24,8 @@ from benchmarks.arrays import make_arrays
 from benchmarks.cases import Case
 from benchmarks.implementations import IMPLEMENTATIONS
 
+LONG_S = 5.0  # a step of this length is not repeated within a round
+
 
 def peak_memory_mb():
     """Peak resident memory of this process in MB (1e6 bytes)."""
@@ -47,12 +49,14 @@ def framework_facts():
 
 
 def timed_steps(step, seconds, at_least=3, at_most=200):
-    """Seconds of each of several steps: as many as fit in `seconds`, between the two bounds."""
+    """Seconds of each of several steps: as many as fit in `seconds`, between the two bounds; one is enough if long."""
     taken = []
     while len(taken) < at_least or (sum(taken) < seconds and len(taken) < at_most):
         start = time.perf_counter()
         step()
         taken.append(time.perf_counter() - start)
+        if taken[-1] > LONG_S:
+            break
     return taken
 
 

@@ -157,6 +157,19 @@ def test_picture(results):
     plot.plt.close(figure)
 
 
+def test_who_is_hopelessly_slow_sits_out_the_other_cases_of_its_group():
+    first, second = CASES[:2]
+    assert first.group == second.group
+    chosen = implementations_for(first)
+    found = {chosen[1].name: {"ratio": 8.1}, chosen[2].name: {"ratio": 7.9}, chosen[3].name: {"error": "no"}}
+    earlier = [{"case": dataclasses.asdict(first), "implementations": found}]
+    left, out = run.drop_hopeless(second, chosen, earlier)
+    assert left == [chosen[0], *chosen[2:]]
+    assert out == {chosen[1].name: first.name}
+    assert run.drop_hopeless(first, chosen, earlier) == (chosen, {})
+    assert run.drop_hopeless(second.replace(group="other"), chosen, earlier) == (chosen, {})
+
+
 def test_select_work():
     assert len(run.select_work(CASES, None)) == len(CASES)
     work = run.select_work(CASES, ["main", "torch_loop", "tfmeta"])
