@@ -15,6 +15,7 @@ class Implementation:
         module: where its function is.
         function: `function(case, arrays) -> step`.
         gradient_mode: what the case's `gradient_mode` is set to; tfmeta only.
+        unrolled: its program grows with the tasks, and is compiled for minutes by one thread.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Implementation:
     module: str
     function: str = "build"
     gradient_mode: str = "nested"
+    unrolled: bool = False
 
     @property
     def ours(self):
@@ -39,7 +41,7 @@ IMPLEMENTATIONS = {
         Implementation(
             "tfmeta_mixed", "tfmeta, mixed mode", "maml", "tensorflow", "benchmarks.ours", gradient_mode="mixed"
         ),
-        Implementation("tf_unrolled", "TensorFlow, unrolled", "maml", "tensorflow", _P + "tf_unrolled"),
+        Implementation("tf_unrolled", "TensorFlow, unrolled", "maml", "tensorflow", _P + "tf_unrolled", unrolled=True),
         Implementation("torch_loop", "PyTorch, loop", "maml", "torch", _P + "torch_loop"),
         Implementation("higher", "higher", "maml", "torch", _P + "torch_higher"),
         Implementation("torch_vmap", "torch.func vmap", "maml", "torch", _P + "torch_vmap"),
@@ -51,7 +53,7 @@ IMPLEMENTATIONS = {
         ),
         Implementation("jax_vmap", "JAX vmap", "maml", "jax", _P + "jax_maml", "build_vmap"),
         Implementation("jax_map", "JAX lax.map", "maml", "jax", _P + "jax_maml", "build_map"),
-        Implementation("jax_unrolled", "JAX unrolled", "maml", "jax", _P + "jax_maml", "build_unrolled"),
+        Implementation("jax_unrolled", "JAX unrolled", "maml", "jax", _P + "jax_maml", "build_unrolled", unrolled=True),
         Implementation("tfmeta_protonet", "tfmeta", "protonet", "tensorflow", "benchmarks.ours"),
         Implementation("torch_protonet", "PyTorch", "protonet", "torch", _P + "torch_protonet"),
         Implementation(

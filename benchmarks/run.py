@@ -119,9 +119,12 @@ def run_case(case, implementations, command_of, rounds, timeout, report=print):
     """
     workers, results = {}, {}
     try:
-        for implementation in implementations:
+        # Minutes of compiling by one thread each: side by side, and before the others.
+        early = {i.name: Worker(command_of(i, case), timeout) for i in implementations if i.unrolled}
+        workers |= early
+        for implementation in sorted(implementations, key=lambda i: not i.unrolled):
             name = implementation.name
-            workers[name] = Worker(command_of(implementation, case), timeout)
+            workers[name] = early.get(name) or Worker(command_of(implementation, case), timeout)
             try:
                 # The first round is only the last of the warm-up: the others were not there yet.
                 results[name] = workers[name].read() | {"rounds_s": [], "steps_s": [], "others": []}
@@ -130,8 +133,9 @@ def run_case(case, implementations, command_of, rounds, timeout, report=print):
                 results[name] = {"error": str(error)}
                 workers.pop(name).close()
                 report(f"  {name:30s} failed: {error}")
+        results = {i.name: results[i.name] for i in implementations}
         for turn in range(rounds):
-            for name in list(workers):
+            for name in [name for name in results if name in workers]:
                 try:
                     if turn and results[name]["first_call_s"] < RESTART_S:
                         workers[name].close()
