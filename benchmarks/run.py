@@ -30,7 +30,8 @@ from benchmarks.machine import ROOT, busy_seconds, machine_facts, write_json
 
 FORMAT = 1
 QUIET = 0.03  # share of the processors that others may use during a turn
-ATTEMPTS = 8
+ATTEMPTS = 40
+PAUSE_S = 3.0  # before a disturbed turn is repeated
 HOPELESS = 8.0  # who is this many times slower than tfmeta in one case of a group sits out the group's other cases
 RESTART_S = 20  # who compiles faster gets a new process every round: processes of one program differ, too (30 % seen)
 
@@ -90,6 +91,7 @@ class Worker:
             said["others"] = round(max(0.0, others / (time.perf_counter() - start) / os.cpu_count()), 3)
             if said["others"] <= QUIET:
                 break
+            time.sleep(PAUSE_S)
         return said
 
     def close(self):
