@@ -4,7 +4,8 @@ Every implementation runs in a process of its own (`worker.py`). The processes o
 after another; then they take turns for several rounds, one working while the others wait, so that a slow minute of
 the machine touches all of them. What compiles quickly starts a new process every round. A ratio is a peer's median
 step over tfmeta's in the same round; the median over rounds is reported. Whoever
-is over eight times slower than tfmeta in one case of a group sits out the group's later ones. Results of earlier runs
+is over eight times slower than tfmeta in one case of a group, or over twice and compiled for more than 20 s, sits out
+the group's later ones. Results of earlier runs
 in the same file are kept for cases that this run leaves out.
 """
 
@@ -32,7 +33,9 @@ FORMAT = 1
 QUIET = 0.03  # share of the processors that others may use during a turn
 ATTEMPTS = 40
 PAUSE_S = 3.0  # before a disturbed turn is repeated
-HOPELESS = 8.0  # who is this many times slower than tfmeta in one case of a group sits out the group's other cases
+# Who is this many times slower than tfmeta in one case of a group sits out the group's other cases; and who is LAME
+# times slower after compiling for more than RESTART_S, which five inner steps make into many minutes.
+HOPELESS, LAME = 8.0, 2.0
 RESTART_S = 20  # who compiles faster gets a new process every round: processes of one program differ, too (30 % seen)
 
 
@@ -223,14 +226,14 @@ def drop_hopeless(case, implementations, results):
         results: what `run_case` returned for earlier cases.
 
     Returns:
-        Pair of (list of implementations, name -> name of the case in which it was `HOPELESS` times slower).
+        Pair of (list of implementations, name -> name of the case in which it was too slow).
     """
     slow = {
         name: result["case"]["name"]
         for result in results
         if result["case"]["group"] == case.group and result["case"]["name"] != case.name
         for name, found in result["implementations"].items()
-        if found.get("ratio", 0.0) > HOPELESS
+        if found.get("ratio", 0.0) > (LAME if found.get("first_call_s", 0.0) > RESTART_S else HOPELESS)
     }
     return [i for i in implementations if i.name not in slow], {
         i.name: slow[i.name] for i in implementations if i.name in slow
