@@ -80,12 +80,14 @@ def _rows(result, steps):
         name_of_case = ""
 
 
-def insert_table(text, table):
-    """A page with the text between its two markers replaced.
+def replace_between(text, begin, end, content):
+    """A page with the text between two markers replaced.
 
     Args:
         text: the page.
-        table: what to put there.
+        begin: the marker before it.
+        end: the marker after it.
+        content: what to put there.
 
     Returns:
         The new page.
@@ -93,12 +95,12 @@ def insert_table(text, table):
     Raises:
         ValueError: if the page does not have each marker once, in order.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ValueError(
-            f"the page needs one {BEGIN} and after it one {END}. "
-            f"Received: text with {text.count(BEGIN)} and {text.count(END)}"
+            f"the page needs one {begin} and after it one {end}. "
+            f"Received: text with {text.count(begin)} and {text.count(end)}"
         )
-    return f"{text.split(BEGIN)[0]}{BEGIN}\n{table}\n{END}{text.split(END)[1]}"
+    return f"{text.split(begin)[0]}{begin}\n{content}\n{end}{text.split(end)[1]}"
 
 
 def main():
@@ -108,7 +110,7 @@ def main():
     parser.add_argument("--page", type=Path, default=ROOT / "benchmarks/README.md")
     args = parser.parse_args()
     table = make_table(json.loads(args.results.read_text(encoding="utf-8")))
-    page = insert_table(args.page.read_text(encoding="utf-8"), table)
+    page = replace_between(args.page.read_text(encoding="utf-8"), BEGIN, END, table)
     temporary = args.page.with_name(f"{args.page.name}.tmp-{os.getpid()}")
     temporary.write_text(page, encoding="utf-8")
     os.replace(temporary, args.page)

@@ -17,7 +17,8 @@ from tests.helpers import (
     tiny_splits,
 )
 from tfmeta import cli, learners, quickstart, runs
-from tfmeta.settings import PRESETS, TrainSettings
+from tfmeta.presets import PRESETS
+from tfmeta.settings import TrainSettings
 
 SMALL = ["--n-way", "3", "--filters", "4", "--steps-per-epoch", "2", "--meta-batch-size", "2", "--test-episodes", "10"]
 
@@ -164,13 +165,22 @@ def test_a_run_that_has_not_ended_says_how_to_end_it(trained, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["settings.json"]
 
 
+def test_presets_are_listed_and_described():
+    result = tfmeta("presets")
+    assert result.stdout.split() == list(PRESETS)
+    result = tfmeta("presets", "reptile-omniglot-5w1s")
+    assert (result.exit_code, "97.68" in result.stdout, "1803.02999" in result.stdout) == (0, True, True)
+    result = tfmeta("presets", "reptil-omniglot-5w1s")
+    assert (result.exit_code, "'reptile-omniglot-5w1s'?" in result.stderr) == (2, True)
+
+
 def test_options_go_over_a_preset_and_every_setting_is_an_option(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(runs, "load_data", lambda *_: None)
     monkeypatch.setattr(runs, "train", lambda *given, **_: (asked.append(given), (None, "score"))[1])
     monkeypatch.chdir(tmp_path)
     result = tfmeta("train", "--preset", "maml-quickstart", "--seed", 4)
-    assert (result.exit_code, asked[0][0].to_dict()) == (0, PRESETS["maml-quickstart"].to_dict() | {"seed": 4})
+    assert (result.exit_code, asked[0][0].to_dict()) == (0, PRESETS["maml-quickstart"].settings.to_dict() | {"seed": 4})
     assert str(asked[0][1]).startswith("runs/maml-5w1s-")
     fields = TrainSettings().to_dict()
     assert set(fields) <= set(inspect.signature(cli.train).parameters)

@@ -25,8 +25,8 @@ LAYERS = (
     ("moments", "stateless", "losses", "functional", "mixed_mode", "networks", "algorithms"),
     ("evaluation", "adaptation", "augmentation"),
     ("plotting", "checks"),
-    ("checkpoints", "pictures", "learners"),
-    ("runs",),
+    ("checkpoints", "pictures", "learners", "distribution", "pretrained"),
+    ("presets", "runs"),
     ("quickstart", "doctor"),
     ("cli",),
 )

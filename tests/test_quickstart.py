@@ -19,8 +19,10 @@ PICTURES = ("adaptation.png", "embedding.png", "episode-maml.png", "episode-prot
 def make_small(patch):
     patch.setattr(quickstart, "_EPISODES", 20)
     small = {"filters": 4, "epochs": 2, "steps_per_epoch": 2, "meta_batch_size": 2}
-    for name, settings in quickstart.PRESETS.items():
-        patch.setitem(quickstart.PRESETS, name, dataclasses.replace(settings, **small))
+    for name in quickstart._SHARE:
+        preset = quickstart.PRESETS[name]
+        changed = dataclasses.replace(preset.settings, **small)
+        patch.setitem(quickstart.PRESETS, name, dataclasses.replace(preset, settings=changed))
 
 
 def unavailable(**_):
@@ -127,7 +129,8 @@ def test_data_that_is_too_small_is_refused_before_anything_is_written(tmp_path, 
 
 def test_a_slow_machine_takes_fewer_steps_and_says_so(monkeypatch, capsys):
     make_small(monkeypatch)
-    settings = dataclasses.replace(quickstart.PRESETS["prototypical-quickstart"], train_way=5, steps_per_epoch=50)
+    settings = quickstart.PRESETS["prototypical-quickstart"].settings
+    settings = dataclasses.replace(settings, train_way=5, steps_per_epoch=50)
     clock = iter([0.0, 40.0])  # twenty steps in forty seconds
     monkeypatch.setattr(quickstart.time, "monotonic", lambda: next(clock))
     fewer = quickstart._fit_into(settings, tiny_splits(), seconds=28)

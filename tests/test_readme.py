@@ -28,7 +28,18 @@ def test_the_example_runs(monkeypatch, classes_of):
     plt.close("all")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/README.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "data/README.md",
+        "benchmarks/README.md",
+        "results/README.md",
+        "tutorials/README.md",
+        "tutorials/several_machines.md",
+    ],
+)
 def test_links_lead_to_files(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]

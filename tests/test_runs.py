@@ -24,6 +24,7 @@ def test_what_a_run_leaves_in_its_folder(uninterrupted, method):
     for row in log_rows(folder):
         for name in ("accuracy", "loss", "val_accuracy", "val_loss"):
             assert np.isfinite(float(row[name]))
+        assert 0 < float(row["seconds"]) < 600
     assert [path.name[:11] for path in checkpoints.found(folder / "checkpoints")] == ["epoch-00002", "epoch-00003"]
     assert {p.parent.name for p in folder.rglob("events.out.tfevents*")} == {"train", "validation"}
     assert not [path for path in folder.rglob("*") if "writing" in path.name]

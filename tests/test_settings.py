@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from tfmeta import settings
-from tfmeta.settings import DATASETS, METHODS, PRESETS, TrainSettings, preset
+from tfmeta.settings import DATASETS, METHODS, TrainSettings
 
 FROM_ONE = ("n_way", "train_way", "k_shot", "n_query", "meta_batch_size", "epochs", "steps_per_epoch", "filters",
             "test_episodes", "train_shot", "inner_batch_size", "eval_inner_batch_size")  # fmt: skip
@@ -96,33 +95,3 @@ def test_unknown_fields_are_named_with_their_values_and_what_there_is():
     assert str(caught.value).endswith("Received: colour='red', inner_rate=0.4")
     with pytest.raises(ValueError, match="Received: epochs=0"):
         TrainSettings.from_dict({"epochs": 0})
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_is_valid_complete_and_found(name):
-    found = preset(name)
-    assert found is PRESETS[name]
-    assert TrainSettings.from_dict(found.to_dict()) == found
-    assert name.startswith(found.method)
-
-
-@pytest.mark.parametrize(
-    ("name", "near"),
-    [("maml-quikstart", "maml-quickstart"), ("protoypical-quickstart", "prototypical-quickstart"), ("xyz", None)],
-)
-def test_an_unknown_preset_names_the_near_one(name, near):
-    with pytest.raises(ValueError, match="preset must be one of") as caught:
-        preset(name)
-    message = str(caught.value)
-    assert message.startswith(f"preset must be one of {', '.join(PRESETS)}.")
-    assert message.endswith(f"Received: preset={name!r}")
-    assert ("Did you mean" in message) == (near is not None)
-    if near:
-        assert f"Did you mean {near!r}?" in message
-
-
-def test_presets_can_be_added_and_are_then_named(monkeypatch):
-    monkeypatch.setitem(settings.PRESETS, "mine", TrainSettings(seed=5))
-    assert preset("mine").seed == 5
-    with pytest.raises(ValueError, match="mine"):
-        preset("yours")

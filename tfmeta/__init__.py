@@ -30,6 +30,7 @@ from tfmeta.algorithms.reptile import Reptile, reptile_update
 from tfmeta.episodes import Episode, episode_dataset, sample_episode
 from tfmeta.evaluation import Score, evaluate
 from tfmeta.plotting import plot_adaptation_curve, plot_embeddings, plot_episode
+from tfmeta.pretrained import load_pretrained
 from tfmeta.version import __version__
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "episode_dataset",
     "evaluate",
     "functional",
+    "load_pretrained",
     "networks",
     "plot_adaptation_curve",
     "plot_embeddings",

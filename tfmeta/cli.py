@@ -1,4 +1,4 @@
-"""The `tfmeta` command: quickstart, train, evaluate, plot, doctor.
+"""The `tfmeta` command: quickstart, train, presets, evaluate, plot, doctor.
 
 Each command imports what it needs, so that a mistyped option is answered before any data is looked at.
 """
@@ -78,14 +78,17 @@ def train(
     seed: Annotated[Optional[int], typer.Option(help="Seed of weights and episodes.")] = None,  # noqa: UP045
     run_dir: Annotated[Optional[Path], typer.Option(help="Run folder; must not exist.")] = None,  # noqa: UP045
     resume: Annotated[Optional[Path], typer.Option(help="Go on with the run in this folder.")] = None,  # noqa: UP045
+    distribute: Annotated[
+        str, typer.Option(help="none, devices or workers; see tutorials/several_machines.md.")
+    ] = "none",
     data_dir: DataDir = None,
 ):
     """Train a learner in a run folder; stopped runs go on with --resume."""
     given = {name: value for name, value in locals().items() if name in _SETTINGS and value is not None}
     with plain_errors():
-        from tfmeta import runs
+        from tfmeta import distribution, runs
+        from tfmeta import presets as known
         from tfmeta.settings import TrainSettings
-        from tfmeta.settings import preset as preset_named
 
         if resume is not None:
             if given or preset or run_dir:
@@ -93,18 +96,20 @@ def train(
                 raise ValueError(f"a run is resumed with its own settings, without other options. Received: {named}")
             settings, folder = runs.read_settings(resume), resume
         else:
-            base = preset_named(preset) if preset else TrainSettings()
+            base = known.preset(preset).settings if preset else TrainSettings()
             settings = TrainSettings.from_dict(base.to_dict() | given)
             name = time.strftime(f"{settings.method}-{settings.n_way}w{settings.k_shot}s-%Y%m%d-%H%M%S")
             folder = run_dir or Path("runs") / name
-            if folder.exists():  # before the data is loaded
+            if folder.exists() and distribute != "workers":  # before the data is loaded
                 raise FileExistsError(f"run folder {folder} exists and is not overwritten. "
                                       f"Choose another, or go on with it: tfmeta train --resume {folder}")  # fmt: skip
+        strategy = distribution.make_strategy(distribute)  # before the data: it must be TensorFlow's first work
         data = runs.load_data(settings.dataset, data_dir)
         try:
             _, score = runs.train(
-                settings, folder, data=data, resume=resume is not None, verbose=1 if sys.stdout.isatty() else 2
-            )
+                settings, folder, data=data, resume=resume is not None, verbose=1 if sys.stdout.isatty() else 2,
+                strategy=strategy,
+            )  # fmt: skip
         except KeyboardInterrupt as stop:
             if (folder / "settings.json").is_file():  # else there is nothing yet to go on with
                 typer.echo(f"\nstopped. Go on from the last epoch with: tfmeta train --resume {folder}", err=True)
@@ -120,8 +125,19 @@ _SETTINGS = {
 
 
 @app.command()
+def presets(
+    name: Annotated[Optional[str], typer.Argument(help="A preset to describe; all names by default.")] = None,  # noqa: UP045
+):
+    """List the presets, or describe one: settings, source, what differs from the paper and why."""
+    with plain_errors():
+        from tfmeta import presets as known
+
+        typer.echo(known.describe(name) if name else "\n".join(known.PRESETS))
+
+
+@app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    run: Annotated[Path, typer.Argument(help="A finished run folder, or the name of a pretrained learner.")],
     dataset: Annotated[Optional[str], typer.Option(help="Another data set to be judged on.")] = None,  # noqa: UP045
     split: Annotated[str, typer.Option(help="train, validation or test classes.")] = "test",
     n_way: Annotated[Optional[int], typer.Option(help="Classes in an episode.")] = None,  # noqa: UP045
@@ -134,11 +150,14 @@ def evaluate(
 ):
     """Accuracy of a trained run on new episodes, with its 95 % interval."""
     with plain_errors():
-        from tfmeta import evaluation, runs
+        from tfmeta import evaluation, pretrained, runs
 
         if split not in ("train", "validation", "test"):
             raise ValueError(f"split must be train, validation or test. Received: split={split!r}")
-        settings, learner = runs.load_run(run)
+        if str(run) in pretrained.pretrained_names() and not run.exists():
+            settings, learner = pretrained.pretrained_card(str(run)).settings, pretrained.load_pretrained(str(run))
+        else:
+            settings, learner = runs.load_run(run)
         classes = getattr(runs.load_data(dataset or settings.dataset, data_dir), split)
         if classes is None:
             raise ValueError(f"{dataset or settings.dataset} defines no validation classes. Received: split={split!r}")

@@ -15,7 +15,8 @@ from tfmeta.algorithms.maml import MAML
 from tfmeta.datasets import ImageClasses, OmniglotUnavailableError, Splits
 from tfmeta.episodes import episode_dataset
 from tfmeta.evaluation import Score, evaluate
-from tfmeta.settings import PRESETS, TrainSettings
+from tfmeta.presets import PRESETS
+from tfmeta.settings import TrainSettings
 
 # Share of the training time that each method gets; MAML's step is the dearer one.
 _SHARE = {"prototypical-quickstart": 0.35, "maml-quickstart": 0.65}
@@ -50,7 +51,7 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
     started = time.monotonic()
     data = _load(dataset, data_dir)
     test = data.test
-    presets = {name: _fit_ways(PRESETS[name], data) for name in _SHARE}
+    presets = {name: _fit_ways(PRESETS[name].settings, data) for name in _SHARE}
     for settings in presets.values():  # these checks come before anything is written
         learners.training_data(settings, data.train)
     episode_dataset(test, n_way=5, k_shot=1, n_query=_queries(test), meta_batch_size=1, seed=_SEED)

@@ -1,7 +1,7 @@
 """Training runs in folders of their own: settings, logs, checkpoints, final model and score.
 
     runs/<name>/settings.json    what was asked for
-                log.csv          loss and accuracy per epoch
+                log.csv          loss and accuracy per epoch, and the seconds that its training took
                 tensorboard/     the same for TensorBoard
                 checkpoints/     the last two epochs (tfmeta.checkpoints)
                 model.keras      the final learner, for keras.models.load_model
@@ -16,11 +16,13 @@ from __future__ import annotations
 import csv
 import json
 import os
+import time
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
-from tfmeta import datasets, files, learners, threads
+from tfmeta import datasets, distribution, files, learners, threads
 from tfmeta.algorithms import base
 from tfmeta.checkpoints import Checkpoints, restore
 from tfmeta.datasets import ImageClasses, Splits
@@ -29,9 +31,22 @@ from tfmeta.evaluation import Score, evaluate
 from tfmeta.settings import TrainSettings
 
 # Validation episodes are few and the same after every epoch, so that epochs can be compared.
-_VALIDATION = {"meta_batch_size": 20, "seed": 20_000}
+_VALIDATION_TASKS, _VALIDATION_SEED = 20, 20_000
 _VALIDATION_BATCHES = 5
 _TEST_SEED = 30_000
+
+
+class _Clock(keras.callbacks.Callback):
+    """Adds each epoch's seconds of training, without validation, to what the callbacks after it log."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start, self.seconds = time.perf_counter(), None
+
+    def on_test_begin(self, logs=None):
+        self.seconds = time.perf_counter() - self.start
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.perf_counter() - self.start if self.seconds is None else self.seconds
 
 
 def load_data(name: str, data_dir: str | os.PathLike | None = None) -> Splits:
@@ -65,7 +80,15 @@ def load_data(name: str, data_dir: str | os.PathLike | None = None) -> Splits:
     )
 
 
-def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool = False, verbose: int | str = "auto"):
+def train(
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    data: Splits,
+    resume: bool = False,
+    verbose: int | str = "auto",
+    strategy: tf.distribute.Strategy | None = None,
+):
     """Train a learner in a run folder.
 
     Args:
@@ -74,6 +97,8 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
         data: the data, `load_data(settings.dataset)`.
         resume: go on with the run in `folder`.
         verbose: Keras's progress bar.
+        strategy: from `distribution.make_strategy`, for several devices or workers. Workers share the folder, and the
+            first of them writes in it.
 
     Returns:
         The trained learner and its `Score` on the test classes.
@@ -92,14 +117,17 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
         asked, there = settings.to_dict(), own.to_dict()
         others = ", ".join(f"{k}={asked[k]!r} (not {there[k]!r})" for k in asked if asked[k] != there[k])
         raise ValueError(f"a run is resumed with its own settings, {folder / 'settings.json'}. Received: {others}")
-    if not resume and folder.exists():
+    strategy = strategy or tf.distribute.get_strategy()
+    chief = distribution.is_chief(strategy)
+    if not resume and folder.exists() and chief:
         raise FileExistsError(
             f"run folder {folder} exists and is not overwritten. Choose another, or go on with it: "
             f"tfmeta train --resume {folder}"
         )
     # The seed of initial weights is a program's affair, and a run is a program; the library itself seeds nothing.
     keras.utils.set_random_seed(settings.seed)
-    learner = learners.build_learner(settings, data.train)
+    with strategy.scope():
+        learner = learners.build_learner(settings, data.train)
     episodes = {"n_way": settings.n_way, "k_shot": settings.k_shot}
     scoring = dict(episodes, n_query=_queries(data.test, settings.k_shot, 15))  # the papers' 15 queries a class
     # Their checks come before anything is written: a run must not end in "too few test classes".
@@ -108,16 +136,26 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
     validation = None
     if data.validation is not None:
         n_query = _queries(data.validation, settings.k_shot, 5)
-        validation = episode_dataset(data.validation, **episodes, n_query=n_query, **_VALIDATION)
+        tasks = max(1, _VALIDATION_TASKS // strategy.num_replicas_in_sync) * strategy.num_replicas_in_sync
+        validation = episode_dataset(
+            data.validation, **episodes, n_query=n_query, meta_batch_size=tasks, seed=_VALIDATION_SEED
+        )
         validation = validation.take(_VALIDATION_BATCHES)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        files.write_json(folder / "settings.json", settings.to_dict())
-    done = restore(learner, folder / "checkpoints")
-    _forget_rows_from(folder / "log.csv", done)
+    done = restore(learner, folder / "checkpoints") if resume else 0
+    if chief:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            files.write_json(folder / "settings.json", settings.to_dict())
+        _forget_rows_from(folder / "log.csv", done)
     if done < settings.epochs:
         log = keras.callbacks.CSVLogger(folder / "log.csv", append=True)
+        writers = [
+            _Clock(),
+            log,
+            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+            Checkpoints(folder / "checkpoints"),
+        ]
         try:
             learner.fit(
                 learners.training_data(settings, data.train, start=done * settings.steps_per_epoch),
@@ -125,20 +163,18 @@ def train(settings: TrainSettings, folder: Path, *, data: Splits, resume: bool =
                 initial_epoch=done,
                 epochs=settings.epochs,
                 validation_data=validation,
-                verbose=verbose,
-                callbacks=[
-                    log,
-                    keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-                    Checkpoints(folder / "checkpoints"),
-                ],
+                verbose=verbose if chief else 0,
+                callbacks=writers if chief else [],
             )
         finally:
             if log.csv_file is not None:  # which Keras leaves open when training is stopped
                 log.csv_file.close()
-    with files.whole(folder / "model.keras") as beside:
-        learner.save(beside)
+    # All workers judge: whoever ended before the others would be taken for dead.
     score = evaluate(learner, data.test, **scoring, episodes=settings.test_episodes, seed=_TEST_SEED)
-    files.write_json(folder / "score.json", score.to_dict())
+    if chief:
+        with files.whole(folder / "model.keras") as beside:
+            learner.save(beside)
+        files.write_json(folder / "score.json", score.to_dict())
     return learner, score
 
 

@@ -1,9 +1,8 @@
-"""Everything that defines a training run, in one frozen record, and the presets that fill it."""
+"""Everything that defines a training run, in one frozen record; `tfmeta.presets` fills it."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from typing import Any
 
 METHODS = (
@@ -125,34 +124,3 @@ class TrainSettings:
             received = ", ".join(f"{name}={fields[name]!r}" for name in unknown)
             raise ValueError(f"settings must be among {', '.join(known)}. Received: {received}")
         return cls(**fields)
-
-
-# Both are tuned on validation classes for a few minutes on two CPU cores, not for the papers' protocols.
-PRESETS: dict[str, TrainSettings] = {
-    # Snell et al. (2017), section 3.1: 60-way training, 5 queries a class. Deviations: strided network (a fifth of the
-    # work), two episodes a step (one per core) and a higher rate that falls to 0, which reach more in the same minutes.
-    "prototypical-quickstart": TrainSettings(
-        method="prototypical", train_way=60, n_query=5, meta_batch_size=2, epochs=5, steps_per_epoch=240,
-        learning_rate=3e-3, schedule="cosine",
-    ),
-    # Finn et al. (2017), appendix A.1: one inner step in training, three at test. Deviations: meta-batches of 4 with
-    # five queries a class, which learn more per minute than 32 with one; an inner rate of 1 on the mean loss (the
-    # paper's 0.4 on the sum over classes is 2); an outer rate that falls to 0.
-    "maml-quickstart": TrainSettings(
-        method="maml", n_query=5, meta_batch_size=4, epochs=5, steps_per_epoch=2000, inner_lr=1.0,
-        learning_rate=2e-3, schedule="cosine",
-    ),
-}  # fmt: skip
-
-
-def preset(name: str) -> TrainSettings:
-    """A preset by name.
-
-    Raises:
-        ValueError: naming the presets there are, and the one that was perhaps meant.
-    """
-    if name in PRESETS:
-        return PRESETS[name]
-    near = difflib.get_close_matches(name, PRESETS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"preset must be one of {', '.join(PRESETS)}.{hint} Received: preset={name!r}")

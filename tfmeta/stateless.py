@@ -63,7 +63,22 @@ def forward(
         non_trainable = values(learner.non_trainable_variables)
     with exact_moments():
         outputs, _ = learner.stateless_call(list(params), list(non_trainable), x, training=training)
-    return outputs
+    return full_precision(outputs)
+
+
+def full_precision(outputs: tf.Tensor) -> tf.Tensor:
+    """Half-precision outputs of a mixed-precision network as float32, in which losses and distances are computed.
+
+    Args:
+        outputs: of a network.
+
+    Returns:
+        The same numbers; float32 and float64 as they are.
+
+    References:
+        Micikevicius et al. (2018), "Mixed Precision Training", section 3.3. https://arxiv.org/abs/1710.03740
+    """
+    return tf.cast(outputs, tf.float32) if outputs.dtype.size < 4 else outputs
 
 
 @contextlib.contextmanager

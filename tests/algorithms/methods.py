@@ -51,6 +51,11 @@ METHODS = {
         lambda: tfmeta.MetaSGD(wave_network(), initial_rates=0.01),
         adam,
     ),
+    "MAMLPlusPlus": Method(
+        lambda: tfmeta.MAMLPlusPlus(network(), inner_lr=0.2, inner_steps=2, eval_inner_steps=3),
+        lambda: tfmeta.MAMLPlusPlus(wave_network(), inner_lr=0.01, inner_steps=2),
+        adam,
+    ),
     "ANIL": Method(
         lambda: tfmeta.ANIL(network(), inner_lr=0.2, inner_steps=2, eval_inner_steps=3),
         lambda: tfmeta.ANIL(wave_network(), inner_lr=0.01, inner_steps=2),

@@ -245,3 +245,24 @@ def test_a_dataset_of_something_else_is_refused(make, stream):
     other = Episode(*(t[:, :, 1:] if t.shape.rank > 2 else t for t in first(stream)))  # 15x16 pixels
     with pytest.raises(ValueError, match=r"\(16, 16, 1\). Received: support_x with \(15, 16, 1\)"):
         learner.evaluate(tf.data.Dataset.from_tensors(other))
+
+
+@both
+def test_weight_decay_and_clipping_of_the_optimizer_reach_the_outer_loop(make, tiny):
+    """Both are Keras's own options; what is tested is that a learner's step goes through them."""
+
+    def moved(**options):
+        learner = make()
+        learner.compile(optimizer=keras.optimizers.SGD(0.1, **options))
+        before = [v.numpy() for v in learner.trainable_variables]
+        stream = tfmeta.episode_dataset(tiny, **SIZES, seed=0)
+        learner.fit(stream, steps_per_epoch=1, verbose=0)
+        return before, [v.numpy() - b for v, b in zip(learner.trainable_variables, before, strict=True)]
+
+    start, plain = moved()
+    _, decayed = moved(weight_decay=0.5)
+    for weight, a, b in zip(start, plain, decayed, strict=True):
+        np.testing.assert_allclose(b - a, -0.1 * 0.5 * weight, atol=1e-6)
+    _, clipped = moved(global_clipnorm=1e-3)
+    assert np.sqrt(sum((c**2).sum() for c in clipped)) == pytest.approx(0.1 * 1e-3, rel=1e-3)
+    assert np.sqrt(sum((p**2).sum() for p in plain)) > 2e-4

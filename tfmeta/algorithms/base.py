@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional, threads
-from tfmeta.algorithms import inputs
+from tfmeta.algorithms import inputs, replicas
 from tfmeta.episodes import Episode
 
 
@@ -72,6 +72,9 @@ class EpisodicModel(keras.Model, abc.ABC):
         https://arxiv.org/abs/1606.04080
     """
 
+    # Whether the number of classes is read off the labels, so that sizes in the graph depend on data.
+    counts_classes = False
+
     def __init__(self, network: keras.Model, name: str | None = None):
         threads.prefer_tasks()
         super().__init__(name=name)
@@ -124,9 +127,24 @@ class EpisodicModel(keras.Model, abc.ABC):
             run_eagerly: run step by step in Python, to debug.
             steps_per_execution: meta-batches per call into the graph.
 
+        Raises:
+            ValueError: if the network computes in float16, in which gradients of gradients vanish, or `jit_compile` is
+                asked of a learner whose sizes XLA cannot know beforehand.
+
         References:
             Finn et al. (2017), algorithm 2, line 10. https://arxiv.org/abs/1703.03400
         """
+        half = [layer.name for layer in self._network_of_tasks._flatten_layers() if layer.compute_dtype == "float16"]
+        if half:
+            raise ValueError(
+                "a network in mixed precision must be made under the policy mixed_bfloat16: gradients of gradients are "
+                f"too small for float16, and scaling the loss does not reach them. Received: float16 in {half[0]!r}"
+            )
+        if jit_compile and self.counts_classes:
+            raise ValueError(
+                f"jit_compile must be False: XLA wants sizes beforehand, and {type(self).__name__} counts the classes "
+                f"of each episode. Received: jit_compile={jit_compile!r}"
+            )
         super().compile(
             optimizer=optimizer,
             jit_compile=jit_compile,
@@ -189,6 +207,7 @@ class EpisodicModel(keras.Model, abc.ABC):
         if isinstance(dataset, tf.data.Dataset):
             for episode in dataset.take(1):
                 self.check_episode(episode)
+                replicas.check_even("meta_batch_size", episode.support_y.shape[0], self.distribute_strategy)
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """What Keras calls for every meta-batch of `fit`."""
@@ -226,7 +245,8 @@ class EpisodicModel(keras.Model, abc.ABC):
     def _salts(self, episodes: Episode) -> tf.Tensor:
         """A number of its own for every task of every outer step, `[meta_batch_size]`."""
         size = tf.cast(tf.shape(episodes.support_y)[0], tf.int64)
-        return self.optimizer.iterations.value * size + tf.range(size)
+        first = self.optimizer.iterations.value * size * replicas.number() + replicas.first_task(size)
+        return first + tf.range(size)
 
     def _task_state(self, salt: tf.Tensor) -> list[tf.Tensor]:
         """Non-trainable values for one task, with a random state of its own where there is dropout."""
@@ -237,11 +257,18 @@ class EpisodicModel(keras.Model, abc.ABC):
             for variable in self._network_of_tasks.non_trainable_variables
         ]
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras looks at a batch to build what is not built, and trips over one that is spread over several workers.
+        # Learners are built when they are made.
+        pass
+
     def _report(self, results: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Running means over the epoch, of scalars or of one value a task, for the progress bar."""
         for name, value in results.items():
             self._trackers[name].update_state(value)
-        return {name: self._trackers[name].result() for name in results}
+        reported = {name: self._trackers[name].result() for name in results}
+        # Keras takes the workers' mean along the first axis, which a scalar lacks.
+        return {name: value[None] for name, value in reported.items()} if replicas.across_workers() else reported
 
     def _track(self, *names: str) -> None:
         for name in names:

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import adapting, base, copies, inputs
+from tfmeta.algorithms import adapting, base, copies, inputs, replicas
 from tfmeta.episodes import Episode, check_sizes
 
 
@@ -82,7 +82,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         with tf.GradientTape() as tape:
             logits = self(x, training=True)
             loss = functional.cross_entropy(y, logits)
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        self.optimizer.apply(replicas.share(tape.gradient(loss, variables)), variables)
         return {"loss": loss, "accuracy": functional.accuracy(y, logits)}
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
@@ -118,6 +118,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         for images, labels in dataset.take(1):
             as_task = Episode(images[None], labels[None], images[None], labels[None])
             self.check_episode(as_task)
+            replicas.check_even("batch_size", labels.shape[0], self.distribute_strategy)
             if int(tf.reduce_max(labels)) >= self.n_classes or int(tf.reduce_min(labels)) < 0:
                 raise ValueError(
                     f"labels must run from 0 to n_classes - 1 = {self.n_classes - 1}. "

@@ -8,8 +8,9 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import base, copies, inputs
+from tfmeta.algorithms import base, copies, inputs, replicas
 from tfmeta.episodes import Episode
+from tfmeta.stateless import full_precision
 
 
 class MetricLearner(base.EpisodicModel, abc.ABC):
@@ -26,6 +27,8 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
     References:
         Vinyals et al. (2016), section 2. https://arxiv.org/abs/1606.04080
     """
+
+    counts_classes = True
 
     def __init__(self, encoder: keras.Model, *, name: str | None = None):
         inputs.check_network(encoder, "encoder")
@@ -50,7 +53,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
 
     def embed(self, x: tf.Tensor) -> tf.Tensor:
         """Embeddings `[batch, dim]` of inputs `[batch, ...]`, in inference mode."""
-        return self.encoder(x, training=False)
+        return full_precision(self.encoder(x, training=False))
 
     def query_outputs(self, episode: Episode, *, transductive: bool = True) -> tf.Tensor:
         """Logits of one task's queries.
@@ -98,6 +101,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
                 embeddings, new_state = self.encoder.stateless_call(
                     params[:n_encoder], self._task_state(salt), images, training=True
                 )
+                embeddings = full_precision(embeddings)
                 support, query = embeddings[:n_support], embeddings[n_support:]
                 logits = self.logits(support, episode.support_y, query, n_way, params[n_encoder:])
                 loss = functional.cross_entropy(episode.query_y, logits)
@@ -107,15 +111,15 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
         signature = (base.SCALAR, base.SCALAR, base.like(params), base.like(state))
         episodes_and_salts = (episodes, self._salts(episodes))
         loss, accuracy, gradients, states = base.map_tasks(one_task, episodes_and_salts, signature)
-        self.optimizer.apply([tf.reduce_mean(g, axis=0) for g in gradients], variables)
-        for variable, new in zip(self.encoder.non_trainable_variables, states, strict=True):
-            if base.is_random_state(variable):  # the next step has other salts
-                continue
-            if new.dtype.is_floating:
-                # Moving averages move by the mean over episodes; as a difference, so that frozen weights stay exact.
-                variable.assign_add(tf.reduce_mean(new - variable.value, axis=0))
-            else:
-                variable.assign(new[0])
+        self.optimizer.apply(replicas.share([tf.reduce_mean(g, axis=0) for g in gradients]), variables)
+        kept = [
+            (variable, new)
+            for variable, new in zip(self.encoder.non_trainable_variables, states, strict=True)
+            if not base.is_random_state(variable)  # the next step has other salts
+        ]
+        # Moving averages move by the mean over episodes; as a difference, so that frozen weights stay exact.
+        moved = [v.value + tf.reduce_mean(n - v.value, axis=0) if n.dtype.is_floating else n[0] for v, n in kept]
+        replicas.assign([variable for variable, _ in kept], moved)
         return {"loss": loss, "accuracy": accuracy}
 
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import adapting, base, inputs
+from tfmeta.algorithms import adapting, base, inputs, replicas
 from tfmeta.episodes import Episode
 
 
@@ -54,7 +54,6 @@ class MetaLearner(adapting.AdaptingLearner, abc.ABC):
         signature = (base.SCALAR, base.SCALAR, base.like([*params, *functional.values(self.statistics)]))
         loss, accuracy, gradients = base.map_tasks(one_task, (episodes, self._salts(episodes)), signature)
         means = [tf.reduce_mean(g, axis=0) for g in gradients]
-        self.optimizer.apply(means[: len(params)], self.meta_variables)
-        for variable, mean in zip(self.statistics, means[len(params) :], strict=True):
-            variable.assign(mean)
+        self.optimizer.apply(replicas.share(means[: len(params)]), self.meta_variables)
+        replicas.assign(self.statistics, means[len(params) :])
         return {"loss": loss} | ({"accuracy": accuracy} if classification else {})

@@ -56,6 +56,8 @@ class ProtoMAML(outer_loop.MetaLearner):
         The paper trains the first-order variant, `first_order=True`.
     """
 
+    counts_classes = True
+
     def __init__(
         self,
         encoder: keras.Model,

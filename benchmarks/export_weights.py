@@ -1,0 +1,56 @@
+"""Put a finished run's weights into the package: `python benchmarks/export_weights.py RUN [RUN ...]`.
+
+The run's folder is named after its preset. Its card gets a row as in the results file: scores over 1000 test episodes
+in both batch-norm modes, steps, seconds, device, versions, commit, command.
+"""
+
+import argparse
+import csv
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.omniglot import row_of
+from tfmeta import pretrained, runs
+from tfmeta.presets import PRESETS
+
+
+def read_log(folder):
+    """A run's log, a dictionary of numbers an epoch."""
+    with open(folder / "log.csv", newline="", encoding="utf-8") as file:
+        return [{name: round(float(value), 6) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def export(folder, name=None):
+    """Export one run.
+
+    Args:
+        folder: the run.
+        name: its preset; the folder's name by default. A preset that differs only in how it is judged will do.
+
+    Returns:
+        The card.
+    """
+    name = name or folder.name
+    if name not in PRESETS:
+        raise SystemExit(f"a run's folder must be named after its preset. Received: {folder}")
+    settings, learner = runs.load_run(folder)
+    return pretrained.export_pretrained(learner, name, row_of(name, settings, folder, folder.name), read_log(folder))
+
+
+def main():
+    """Export what is asked for, and say how large it is and what it scores."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", type=Path)
+    for folder in parser.parse_args().runs:
+        card = export(folder)
+        scores = ", ".join(f"{100 * s['accuracy']:.2f} +- {100 * s['interval']:.2f}" for s in card.row["scores"])
+        size = (pretrained.FOLDER / f"{card.name}.keras").stat().st_size
+        print(f"{card.name}: {size} bytes, {scores} %")
+
+
+if __name__ == "__main__":
+    main()

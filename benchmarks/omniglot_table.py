@@ -1,0 +1,175 @@
+"""Tables and picture of the Omniglot results: `python benchmarks/omniglot_table.py`.
+
+Reads `results/omniglot.json` (the presets' own lengths) and `results/omniglot_short.json` (15 minutes of training
+each), writes the tables in `results/README.md` and `README.md` between their markers, and `results/omniglot.png`.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.machine import ROOT
+from benchmarks.table import replace_between
+from tfmeta import files
+from tfmeta.presets import CELLS, PRESETS
+
+LABELS = {
+    "nearest-neighbour": "nearest neighbour, pixels",
+    "fine-tuning": "fine-tuned classifier",
+    "matching": "Matching Networks",
+    "protonet": "ProtoNet",
+    "proto-maml": "Proto-MAML",
+    "maml": "MAML",
+    "fomaml": "FOMAML",
+    "reptile": "Reptile",
+    "meta-sgd": "Meta-SGD",
+    "anil": "ANIL",
+    "maml++": "MAML++",
+}
+TITLES = [f"{n_way}-way {k_shot}-shot" for n_way, k_shot in CELLS]
+
+
+def cell_name(method, index):
+    """The preset of a method's cell."""
+    n_way, k_shot = CELLS[index]
+    return f"{method}-omniglot-{n_way}w{k_shot}s"
+
+
+def percent(score):
+    """An accuracy with its interval."""
+    return f"{100 * score['accuracy']:.1f} ± {100 * score['interval']:.1f}"
+
+
+def paper_text(name):
+    """The paper's accuracy, or nothing."""
+    accuracy, interval = PRESETS[name].paper
+    if accuracy is None:
+        return ""
+    return f"{accuracy:g}" if interval is None else f"{accuracy:g} ± {interval:g}"
+
+
+def overview(rows):
+    """A table of methods by cells.
+
+    Args:
+        rows: of a results file.
+
+    Returns:
+        Markdown: ours with all queries together, in brackets one at a time where that differs, and the paper's.
+    """
+    found = {row["cell"]: row for row in rows}
+    lines = ["| Method | " + " | ".join(TITLES) + " |", "| --- |" + " ---: |" * len(CELLS)]
+    for method, label in LABELS.items():
+        cells = []
+        for index in range(len(CELLS)):
+            name = cell_name(method, index)
+            if name not in found:
+                cells.append("not run yet" + (f"<br>paper {paper_text(name)}" if paper_text(name) else ""))
+                continue
+            scores = found[name]["scores"]
+            text = f"**{percent(scores[0])}**" + (f" ({percent(scores[1])})" if len(scores) > 1 else "")
+            cells.append(text + (f"<br>paper {paper_text(name)}" if paper_text(name) else ""))
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def details(rows):
+    """A table with a row for each cell that was run: what it took, and the command.
+
+    Args:
+        rows: of a results file.
+
+    Returns:
+        Markdown.
+    """
+    lines = [
+        "| Cell | accuracy, % | batch norm | steps | minutes | device | command |",
+        "| --- | ---: | --- | ---: | ---: | --- | --- |",
+    ]
+    for row in rows:
+        for i, score in enumerate(row["scores"]):
+            rest = ("", "", "", "") if i else (
+                row["steps"], f"{row['training_seconds'] / 60:.1f}", row["device"], f"`{row['command']}`"
+            )  # fmt: skip
+            lines.append(
+                f"| {'' if i else row['cell']} | {percent(score)} | {score['batch_norm']} | "
+                + " | ".join(map(str, rest)) + " |"
+            )  # fmt: skip
+    return "\n".join(lines)
+
+
+def draw(content, path):
+    """A dot plot: a panel for each setting, methods below each other, ours with intervals beside the papers'."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    found = {row["cell"]: row for row in content["rows"]}
+    methods = [m for m in LABELS if any(cell_name(m, i) in found for i in range(len(CELLS)))]
+    shown = [i for i in range(len(CELLS)) if any(cell_name(m, i) in found for m in methods)]
+    with plt.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
+        figure, panels = plt.subplots(
+            1, len(shown), figsize=(1.4 + 2.2 * len(shown), 0.9 + 0.28 * len(methods)), sharey=True, squeeze=False,
+            layout="constrained",
+        )  # fmt: skip
+        for axes, index in zip(panels[0], shown, strict=True):
+            for y, method in enumerate(reversed(methods)):
+                name = cell_name(method, index)
+                for i, score in enumerate(found[name]["scores"] if name in found else ()):
+                    axes.errorbar(
+                        100 * score["accuracy"], y - 0.18 * i, xerr=100 * score["interval"], marker="o", markersize=4,
+                        color="#0072B2", markerfacecolor="white" if i else "#0072B2", capsize=2, linestyle="none",
+                    )  # fmt: skip
+                if PRESETS[name].paper[0] is not None:
+                    axes.plot(
+                        PRESETS[name].paper[0], y + 0.18, marker="x", color="#D55E00", linestyle="none", markersize=5
+                    )
+            axes.set_title(TITLES[index], fontsize=8)
+            axes.set_yticks(range(len(methods)), [LABELS[m] for m in reversed(methods)])
+            axes.grid(alpha=0.3, axis="x")
+            axes.set_xlabel("accuracy, %")
+            best = [v for m in methods if m != "nearest-neighbour" for v in _values(found, cell_name(m, index))]
+            if best:
+                axes.set_xlim(min(best) - 2, 100.3)
+        marks = [
+            plt.Line2D([], [], marker="o", color="#0072B2", linestyle="none", markersize=4),
+            plt.Line2D([], [], marker="o", color="#0072B2", markerfacecolor="white", linestyle="none", markersize=4),
+            plt.Line2D([], [], marker="x", color="#D55E00", linestyle="none", markersize=5),
+        ]
+        names = ["tfmeta (95 % interval)", "tfmeta, batch norm one query at a time", "the paper"]
+        figure.legend(marks, names, loc="outside lower center", ncols=3, frameon=False)
+        with files.whole(path) as beside:
+            figure.savefig(beside, dpi=130)
+        plt.close(figure)
+
+
+def _values(found, name):
+    ours = [100 * score["accuracy"] for score in found[name]["scores"]] if name in found else []
+    return ours + [PRESETS[name].paper[0]] * (PRESETS[name].paper[0] is not None)
+
+
+def main():
+    """Write everything that there are results for."""
+    pages = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "results/README.md")}
+    for name in ("omniglot", "omniglot_short"):
+        path = ROOT / f"results/{name}.json"
+        content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
+        tables = {f"{name}:overview": overview(content["rows"]), f"{name}:details": details(content["rows"])}
+        for page, text in pages.items():
+            for key, table in tables.items():
+                begin, end = f"<!-- {key}:begin -->", f"<!-- {key}:end -->"
+                if begin in text:
+                    text = replace_between(text, begin, end, table)
+            pages[page] = text
+        if content["rows"]:
+            draw(content, path.with_suffix(".png"))
+    for page, text in pages.items():
+        with files.whole(page) as beside:
+            beside.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

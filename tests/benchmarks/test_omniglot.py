@@ -1,0 +1,122 @@
+"""The Omniglot table's runner, on tiny data, and the results files that are committed."""
+
+import json
+import math
+
+import pytest
+
+from benchmarks import omniglot, omniglot_table
+from tests.helpers import ROOT, tiny_settings, tiny_splits, train_tiny
+from tfmeta import runs
+from tfmeta.presets import PRESETS, Preset
+from tfmeta.settings import TrainSettings
+
+FILES = [path for path in (ROOT / "results/omniglot.json", ROOT / "results/omniglot_short.json") if path.exists()]
+ROWS = [
+    pytest.param(path.name, row, id=f"{path.stem}-{row['cell']}")
+    for path in FILES
+    for row in json.loads(path.read_text(encoding="utf-8"))["rows"]
+]
+
+
+def test_cells_that_differ_in_judging_share_a_training():
+    def same(a, b):
+        return omniglot.training_of(PRESETS[a].settings) == omniglot.training_of(PRESETS[b].settings)
+
+    assert same("protonet-omniglot-5w1s", "protonet-omniglot-20w1s")
+    assert same("reptile-omniglot-5w1s", "reptile-omniglot-5w5s")
+    assert not same("protonet-omniglot-5w1s", "protonet-omniglot-5w5s")
+    assert not same("maml-omniglot-5w1s", "maml-omniglot-20w1s")
+    assert not same("maml-omniglot-5w1s", "fomaml-omniglot-5w1s")
+    for name in omniglot.CELLS:
+        assert len(omniglot.training_of(PRESETS[name].settings)) > 10
+
+
+@pytest.fixture
+def small_cells(monkeypatch, tmp_path):
+    """Two cells of a small metric learner that share a training; trained in this process on tiny data."""
+    trained = []
+    settings = {"train_way": 3, "steps_per_epoch": 2, "test_episodes": 10}
+    cells = {
+        "small-omniglot-3w1s": Preset(tiny_settings("prototypical", **settings), "here"),
+        "small-omniglot-2w1s": Preset(tiny_settings("prototypical", **settings, n_way=2), "here", paper=(90.0, 1.0)),
+    }
+    monkeypatch.setattr(omniglot, "PRESETS", cells)
+    monkeypatch.setattr(omniglot, "CELLS", list(cells))
+    monkeypatch.setattr(omniglot, "EPISODES", 10)
+    monkeypatch.setattr(runs, "load_data", lambda *_: tiny_splits())
+
+    def train(name, folder, epochs):
+        trained.append((name, epochs))
+        if not folder.exists():
+            train_tiny(folder, **settings | {"epochs": epochs})
+
+    monkeypatch.setattr(omniglot, "train", train)
+    return cells, trained, tmp_path
+
+
+def test_a_cell_is_trained_judged_and_described(small_cells):
+    cells, trained, folder = small_cells
+    rows = [omniglot.run_cell(name, [], folder, None) for name in cells]
+    assert trained == [("small-omniglot-3w1s", 3), ("small-omniglot-3w1s", 3)]  # the second finds the first's run
+    for row, name in zip(rows, cells, strict=True):
+        check_row(row)
+        assert (row["cell"], row["training_of"], row["steps"]) == (name, "small-omniglot-3w1s", 6)
+        assert row["command"] == f"tfmeta train --preset {name} --epochs 3 --run-dir runs/omniglot/{name}"
+    assert [row["n_way"] for row in rows] == [3, 2]
+    assert rows[1]["paper"] == [90.0, 1.0]
+    assert runs.load_score(folder / "small-omniglot-3w1s").accuracy == rows[0]["scores"][0]["accuracy"]
+
+
+def check_row(row):
+    """A row says all that one must know to read it."""
+    assert {"cell", "method", "n_way", "k_shot", "seed", "scores", "split", "steps", "training_seconds", "device",
+            "versions", "commit", "command", "paper", "settings", "date"} <= set(row)  # fmt: skip
+    assert TrainSettings.from_dict(row["settings"]).steps == row["steps"] > 0
+    assert {"python", "tensorflow", "keras", "tfmeta"} <= set(row["versions"])
+    assert 1 <= len(row["scores"]) <= 2
+    assert len({score["batch_norm"] for score in row["scores"]}) == len(row["scores"])
+    for score in row["scores"]:
+        assert 0 <= score["accuracy"] <= 1
+        assert math.isfinite(score["interval"])
+        assert 0 <= score["interval"] < 0.5
+        assert score["n_query"] == 15
+    assert row["training_seconds"] >= 0
+
+
+@pytest.mark.parametrize(("file", "row"), ROWS)
+def test_committed_rows_are_complete(file, row):
+    check_row(row)
+    assert row["cell"] in PRESETS
+    assert row["command"].startswith(f"tfmeta train --preset {row['cell']} ")
+    assert row["split"] == "Vinyals"
+    assert all(score["episodes"] == 1000 for score in row["scores"])
+    wanted = PRESETS[row["cell"]].settings
+    assert (row["n_way"], row["k_shot"], row["method"]) == (wanted.n_way, wanted.k_shot, wanted.method)
+    # What the preset says today is what was run, but for its length.
+    assert TrainSettings.from_dict(row["settings"] | {"epochs": wanted.epochs}) == wanted
+    if file == "omniglot_short.json":
+        assert row["training_seconds"] < 60 * 17
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_tables_in_the_pages_are_those_of_the_files(path):
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    assert len({row["cell"] for row in rows}) == len(rows)
+    page = (ROOT / "results/README.md").read_text(encoding="utf-8")
+    assert omniglot_table.overview(rows) in page
+    assert omniglot_table.details(rows) in page
+    assert path.with_suffix(".png").exists()
+
+
+def test_a_cell_that_was_not_run_says_so_beside_the_papers_number():
+    text = omniglot_table.overview([])
+    assert text.count("not run yet") == len(omniglot.CELLS)
+    assert "not run yet<br>paper 98.7 ± 0.4" in text
+    assert {name.split("-omniglot-")[0] for name in omniglot.CELLS} == set(omniglot_table.LABELS)
+
+
+def test_the_picture_shows_every_cell(tmp_path):
+    row = {"cell": "maml-omniglot-5w1s", "scores": [{"accuracy": 0.97, "interval": 0.01}]}
+    omniglot_table.draw({"rows": [row]}, tmp_path / "dots.png")
+    assert (tmp_path / "dots.png").stat().st_size > 5000

@@ -1,0 +1,73 @@
+"""Trains small learners on one and on two logical CPUs; prints what differs as JSON. A process of its own: devices are
+divided before TensorFlow starts."""
+
+import json
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tfmeta
+from tests.algorithms.methods import METHODS, SIZES, network
+from tests.conftest import make_classes
+from tfmeta.datasets import labelled_batches
+
+LEARNERS = {name: method.classify for name, method in METHODS.items()} | {
+    "Reptile with mini-batches": lambda: tfmeta.Reptile(network(), inner_lr=0.01, inner_batch_size=3),
+    "PrototypicalNetwork": lambda: tfmeta.PrototypicalNetwork(network(head=False)),
+    "MatchingNetwork": lambda: tfmeta.MatchingNetwork(network(head=False)),
+    "dropout": lambda: tfmeta.MAML(with_dropout(), inner_lr=0.1),
+}
+
+
+def with_dropout():
+    """A learner whose result depends on each task's own random numbers."""
+    return keras.Sequential(
+        [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(3)]
+    )
+
+
+def fit(strategy, name, steps=3):
+    """Losses of `steps` epochs of one step each, and all values before and after."""
+    classes = make_classes([20] * 12)
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        if name == "FineTunedClassifier":
+            # Without batch norm, whose statistics are of each replica's share of the images, as everywhere in Keras.
+            plain = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+            learner = tfmeta.FineTunedClassifier(plain, 12)
+            data = labelled_batches(classes, batch_size=8, seed=0)
+        else:
+            learner = LEARNERS[name]()
+            data = tfmeta.episode_dataset(classes, **SIZES, seed=0)
+        learner.compile(optimizer=keras.optimizers.SGD(0.1))
+    before = learner.get_weights()
+    history = learner.fit(data, steps_per_epoch=1, epochs=steps, verbose=0)
+    return history.history, before, learner.get_weights()
+
+
+def main():
+    """Compare every learner that is asked for."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    results = {}
+    # One for all: a second strategy's collective operations would be taken for those of the first.
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    for name in sys.argv[1:]:
+        one, before, after = fit(tf.distribute.get_strategy(), name)
+        two, _, shared = fit(mirrored, name)
+        floats = [i for i, w in enumerate(before) if w.dtype.kind == "f"]
+        results[name] = {
+            "one": one, "two": two,
+            "moved": max(float(np.abs(after[i] - before[i]).max()) for i in floats),
+            "apart": max(float(np.abs(after[i] - shared[i]).max()) for i in floats),
+        }  # fmt: skip
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
