@@ -9,7 +9,7 @@ from tfmeta import functional
 from tfmeta.algorithms import copies, inputs, outer_loop
 from tfmeta.episodes import Episode
 from tfmeta.moments import exact_moments
-from tfmeta.stateless import gradient
+from tfmeta.stateless import full_precision, gradient
 
 
 def step_weights(inner_steps: int, outer_step: int | tf.Tensor, anneal_steps: int) -> tf.Tensor:
@@ -149,7 +149,7 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
             with exact_moments():
                 outputs, new = self.learner.stateless_call(weights, state, x, training=training)
             seen[:] = [tf.stop_gradient(new[i]) for i in self._moving_at]
-            return outputs
+            return full_precision(outputs)
 
         return predict, seen
 
@@ -203,6 +203,7 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
                 step,
                 (tf.constant(0), theta, tf.zeros([], theta[0].dtype), averages),
                 parallel_iterations=1,
+                maximum_iterations=self.inner_steps,  # XLA must know
             )
             value, outputs, seen = judge(tf.constant(self.inner_steps), fast)
             last = tf.cast(weights[-1], value.dtype) if self.multi_step_loss else 1.0
