@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tfmeta
 from tests.algorithms.differences import assert_same, largest_difference
-from tests.algorithms.methods import SCORED, SIZES, every, every_regression, everything, make
+from tests.algorithms.methods import METHODS, SCORED, SIZES, every, every_regression, everything, make
 from tests.algorithms.pieces import task
 from tfmeta.datasets import sinusoid_episodes
 
@@ -61,7 +61,8 @@ def test_the_ends_of_the_adaptation_curve_are_what_evaluate_reports(name, stream
     assert reported["loss"] == pytest.approx(curve.mean["query_loss"][3], rel=1e-4)
 
 
-@every
+# MAML++ has moving averages for single queries: tests/algorithms/test_maml_plus_plus.py.
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "MAMLPlusPlus"])
 def test_both_batch_norm_modes_agree_with_a_naive_loop(name, tiny):
     learner = make(name)
     (batch,) = tfmeta.episode_dataset(tiny, **(SIZES | {"meta_batch_size": 8}), seed=2).take(1)
