@@ -223,15 +223,17 @@ def drop_hopeless(case, implementations, results):
     Args:
         case: the case.
         implementations: those that take part in it.
-        results: what `run_case` returned for earlier cases.
+        results: what `run_case` returned; cases after this one in the list do not count.
 
     Returns:
         Pair of (list of implementations, name -> name of the case in which it was too slow).
     """
+    order = [c.name for c in CASES + QUICK]
+    before = set(order[: order.index(case.name)])
     slow = {
         name: result["case"]["name"]
         for result in results
-        if result["case"]["group"] == case.group and result["case"]["name"] != case.name
+        if result["case"]["group"] == case.group and result["case"]["name"] in before
         for name, found in result["implementations"].items()
         if found.get("ratio", 0.0) > (LAME if found.get("first_call_s", 0.0) > RESTART_S else HOPELESS)
     }

@@ -174,6 +174,8 @@ def test_who_is_hopelessly_slow_sits_out_the_other_cases_of_its_group():
     assert out == {chosen[1].name: first.name, chosen[4].name: first.name}
     assert run.drop_hopeless(first, chosen, earlier) == (chosen, {})
     assert run.drop_hopeless(second.replace(group="other"), chosen, earlier) == (chosen, {})
+    later = [{"case": dataclasses.asdict(second), "implementations": found}]
+    assert run.drop_hopeless(first, chosen, later) == (chosen, {})
 
 
 def test_select_work():
