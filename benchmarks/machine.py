@@ -3,8 +3,10 @@
 import json
 import os
 import platform
+import time
 from pathlib import Path
 
+QUIET = 0.03  # share of the processors that others, the machine's host included, may use during a measurement
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -27,6 +29,29 @@ def busy_seconds():
         return None
     ticks = [int(x) for x in stat.read_text().split("\n", 1)[0].split()[1:9]]
     return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")  # without idle and waiting for disk
+
+
+def quiet_seconds(work, attempts=20):
+    """Seconds that `work()` takes, repeated while others use the machine: a host that lends a virtual processor to
+    somebody else for some seconds halves a speed, and would be taken for a property of what was measured.
+
+    Args:
+        work: what to time.
+        attempts: how often at most; the last one counts, quiet or not.
+
+    Returns:
+        Pair of seconds and the share of the processors that others used, None where it is not known.
+    """
+    for _ in range(attempts):
+        busy, cpu, start = busy_seconds(), time.process_time(), time.perf_counter()
+        work()
+        seconds = time.perf_counter() - start
+        if busy is None:
+            return seconds, None
+        others = (busy_seconds() - busy - (time.process_time() - cpu)) / seconds / os.cpu_count()
+        if others <= QUIET:
+            break
+    return seconds, round(max(0.0, others), 3)
 
 
 def write_json(path, content):

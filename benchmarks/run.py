@@ -27,10 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.cases import CASES, QUICK
 from benchmarks.implementations import IMPLEMENTATIONS, implementations_for
-from benchmarks.machine import ROOT, busy_seconds, machine_facts, write_json
+from benchmarks.machine import QUIET, ROOT, busy_seconds, machine_facts, write_json
 
 FORMAT = 1
-QUIET = 0.03  # share of the processors that others may use during a turn
 ATTEMPTS = 40
 PAUSE_S = 3.0  # before a disturbed turn is repeated
 # Who is this many times slower than tfmeta in one case of a group sits out the group's other cases; and who is LAME
