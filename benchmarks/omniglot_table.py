@@ -112,7 +112,7 @@ def draw(content, path):
     shown = [i for i in range(len(CELLS)) if any(cell_name(m, i) in found for m in methods)]
     with plt.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
         figure, panels = plt.subplots(
-            1, len(shown), figsize=(1.4 + 2.2 * len(shown), 0.9 + 0.28 * len(methods)), sharey=True, squeeze=False,
+            1, len(shown), figsize=(1.4 + 2.2 * len(shown), 1.1 + 0.28 * len(methods)), sharey=True, squeeze=False,
             layout="constrained",
         )  # fmt: skip
         for axes, index in zip(panels[0], shown, strict=True):
@@ -129,6 +129,7 @@ def draw(content, path):
                     )
             axes.set_title(TITLES[index], fontsize=8)
             axes.set_yticks(range(len(methods)), [LABELS[m] for m in reversed(methods)])
+            axes.set_ylim(-0.6, len(methods) - 0.4)
             axes.grid(alpha=0.3, axis="x")
             axes.set_xlabel("accuracy, %")
             best = [v for m in methods if m != "nearest-neighbour" for v in _values(found, cell_name(m, index))]

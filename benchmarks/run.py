@@ -279,7 +279,9 @@ def main():
         if old and args.only and old["case"] == result["case"] and not result["implementations"].get("tfmeta"):
             # A run of some peers only adds to what is there; their ratios need a run together with tfmeta.
             result["implementations"] = old["implementations"] | result["implementations"]
-        content["results"] = [r for r in content["results"] if r["case"]["name"] != case.name] + [result]
+        order = [c.name for c in QUICK + CASES]
+        kept = [r for r in content["results"] if r["case"]["name"] != case.name and r["case"]["name"] in order]
+        content["results"] = sorted([*kept, result], key=lambda r: order.index(r["case"]["name"]))
         write_json(args.out, content)
     print(f"{time.perf_counter() - start:.0f} s; written to {args.out}")
 

@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from tfmeta.moments import exact_moments
 
+_HALF = (tf.float16, tf.bfloat16)
+
 Tensors = Sequence[tf.Tensor]
 Predictor = Callable[[Tensors, tf.Tensor], tf.Tensor]
 
@@ -70,7 +72,7 @@ def full_precision(outputs: tf.Tensor) -> tf.Tensor:
     """Half-precision outputs of a mixed-precision network as float32, in which losses and distances are computed.
 
     Args:
-        outputs: of a network.
+        outputs: of a network, a tensor or a nest of them.
 
     Returns:
         The same numbers; float32 and float64 as they are.
@@ -78,7 +80,7 @@ def full_precision(outputs: tf.Tensor) -> tf.Tensor:
     References:
         Micikevicius et al. (2018), "Mixed Precision Training", section 3.3. https://arxiv.org/abs/1710.03740
     """
-    return tf.cast(outputs, tf.float32) if outputs.dtype.size < 4 else outputs
+    return tf.nest.map_structure(lambda t: tf.cast(t, tf.float32) if t.dtype in _HALF else t, outputs)
 
 
 @contextlib.contextmanager

@@ -88,3 +88,8 @@ def test_full_precision_leaves_single_and_double_alone():
         ("float64", tf.float64),
     ):
         assert full_precision(tf.zeros([2], dtype)).dtype == wanted
+
+
+def test_full_precision_of_several_outputs_and_of_integers():
+    half, whole = full_precision([tf.zeros([2], "bfloat16"), tf.zeros([2], "int8")])
+    assert (half.dtype, whole.dtype) == (tf.float32, tf.int8)
