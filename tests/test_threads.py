@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+import tfmeta
 from tests.helpers import run_python
 from tfmeta import threads
 
@@ -127,3 +128,15 @@ def test_a_bad_switch_is_named(monkeypatch, value):
     message = f"TFMETA_THREADS must be 'tasks' or 'tensorflow'. Received: TFMETA_THREADS={value!r}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         threads.prefer_tasks()
+
+
+def test_streams_have_no_tuning_thread_to_wait_for(tiny):
+    sizes = {"n_way": 3, "k_shot": 1, "n_query": 1, "meta_batch_size": 1, "seed": 0}
+    streams = [
+        tfmeta.episode_dataset(tiny, **sizes),
+        tfmeta.episode_dataset(tiny, **sizes).take(2),
+        tfmeta.datasets.labelled_batches(tiny, batch_size=2, seed=0),
+        tfmeta.datasets.sinusoid_episodes(k_shot=1, n_query=1, meta_batch_size=1, seed=0),
+    ]
+    for stream in streams:
+        assert stream.options().autotune.enabled is False

@@ -186,4 +186,4 @@ def episode_dataset(
     threads.prefer_tasks()
     sampler = _Sampler(data, n_way, k_shot, n_query, seed)
     counters = tf.data.Dataset.counter(start=start, dtype=tf.int64)
-    return counters.map(lambda counter: sampler(counter, meta_batch_size)).prefetch(2)
+    return threads.without_autotuning(counters.map(lambda counter: sampler(counter, meta_batch_size)).prefetch(2))

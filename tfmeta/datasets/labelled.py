@@ -63,4 +63,4 @@ def labelled_batches(data: ImageClasses, *, batch_size: int, seed: int, start: i
         rows = tf.where(places // n == first_pass, *rows)  # a batch touches two passes at most
         return tf.cast(tf.gather(images, rows), tf.float32) * (1.0 / 255.0), tf.gather(labels, rows)
 
-    return tf.data.Dataset.counter(start=start, dtype=tf.int64).map(draw).prefetch(2)
+    return threads.without_autotuning(tf.data.Dataset.counter(start=start, dtype=tf.int64).map(draw).prefetch(2))

@@ -69,4 +69,4 @@ def sinusoid_episodes(
         y = amplitude * tf.sin(x - phase)
         return Episode(x[:, :k_shot], y[:, :k_shot], x[:, k_shot:], y[:, k_shot:])
 
-    return tf.data.Dataset.counter(start=start, dtype=tf.int64).map(draw).prefetch(2)
+    return threads.without_autotuning(tf.data.Dataset.counter(start=start, dtype=tf.int64).map(draw).prefetch(2))
