@@ -25,7 +25,7 @@ lab: $(STAMP)          ## the tutorials in JupyterLab
 tutorials: $(STAMP)    ## run every tutorial in full and rewrite its outputs
 	$(BIN)/python tutorials/run.py
 
-bench: $(STAMP) $(PEERS)  ## time and memory beside other implementations (about two hours; want a quiet machine)
+bench: $(STAMP) $(PEERS)  ## time and memory beside other implementations (about three hours; wants a quiet machine)
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/roofline.py
 	$(BIN)/python benchmarks/overhead.py

@@ -24,21 +24,20 @@ def read_log(folder):
         return [{name: round(float(value), 6) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def export(folder, name=None):
+def export(folder):
     """Export one run.
 
     Args:
-        folder: the run.
-        name: its preset; the folder's name by default. A preset that differs only in how it is judged will do.
+        folder: the run, named after its preset.
 
     Returns:
         The card.
     """
-    name = name or folder.name
+    name = folder.name
     if name not in PRESETS:
         raise SystemExit(f"a run's folder must be named after its preset. Received: {folder}")
     settings, learner = runs.load_run(folder)
-    return pretrained.export_pretrained(learner, name, row_of(name, settings, folder, folder.name), read_log(folder))
+    return pretrained.export_pretrained(learner, name, row_of(name, settings, folder, name), read_log(folder))
 
 
 def main():

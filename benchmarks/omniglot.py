@@ -33,6 +33,8 @@ EPISODES, SEED = 1000, 30_000
 PROBE_S = 12  # seconds of steps that say how long a step takes
 # Settings that say only how a learner is judged.
 JUDGING = ("n_way", "k_shot", "eval_inner_steps", "eval_inner_batch_size", "test_episodes")
+# Settings of training episodes, which a classifier of all classes is trained without.
+EPISODES_OF_TRAINING = ("train_way", "train_shot", "n_query")
 CELLS = [name for name in PRESETS if "-omniglot-" in name]
 
 
@@ -43,12 +45,15 @@ def training_of(settings):
         settings: of a cell.
 
     Returns:
-        The settings without those that only say how it is judged, ways and shots being those of training.
+        The settings without the number of epochs (`--minutes` sets it) and those that only say how a learner is
+        judged; ways and shots are those of training.
     """
     fields = settings.to_dict()
     fields |= {"train_way": settings.train_way or settings.n_way, "train_shot": settings.train_shot or settings.k_shot}
-    # The head of a learner with one has as many outputs as the test has ways; training as many as training has.
-    return {name: value for name, value in fields.items() if name not in JUDGING}
+    left_out = {*JUDGING, "epochs"}
+    if settings.method == "fine-tuning":
+        left_out |= {*EPISODES_OF_TRAINING, "inner_lr"}
+    return {name: value for name, value in fields.items() if name not in left_out}
 
 
 def steps_per_second(settings):
@@ -178,12 +183,11 @@ def row_of(name, settings, folder, run_name):
     }
 
 
-def run_cell(name, rows, folders, minutes):
+def run_cell(name, folders, minutes):
     """Train (or find the training of) one cell and score it.
 
     Args:
         name: the preset.
-        rows: finished rows of the results file.
         folders: where runs are put.
         minutes: budget of training, or None for the preset's own number of epochs.
 
@@ -191,12 +195,12 @@ def run_cell(name, rows, folders, minutes):
         The new row.
     """
     settings = PRESETS[name].settings
-    own = training_of(settings) | {"epochs": None}
+    own = training_of(settings)
     for other in CELLS:  # another cell's training, finished or begun, if it is the same one
         folder = folders / other
         if (folder / "settings.json").is_file():
             found = TrainSettings.from_dict(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
-            if training_of(found) | {"epochs": None} == own and (minutes or found.epochs == settings.epochs):
+            if training_of(found) == own and (minutes or found.epochs == settings.epochs):
                 break
     else:
         epochs = settings.epochs
@@ -238,7 +242,7 @@ def main():
             print(f"{'done' if there else 'not run yet':12} {name}")
         if there or args.list:
             continue
-        row = run_cell(name, content["rows"], args.runs, args.minutes)
+        row = run_cell(name, args.runs, args.minutes)
         content["rows"] = sorted([*content["rows"], row], key=lambda r: CELLS.index(r["cell"]))
         write_json(out, content)
         shown = "; ".join(

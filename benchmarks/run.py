@@ -5,8 +5,7 @@ after another; then they take turns for several rounds, one working while the ot
 the machine touches all of them. What compiles quickly starts a new process every round. A ratio is a peer's median
 step over tfmeta's in the same round; the median over rounds is reported. Whoever
 is over eight times slower than tfmeta in one case of a group, or over twice and compiled for more than 20 s, sits out
-the group's later ones. Results of earlier runs
-in the same file are kept for cases that this run leaves out.
+the group's later ones. Results of earlier runs in the same file are kept for cases that this run leaves out.
 """
 
 import argparse
@@ -242,10 +241,9 @@ def drop_hopeless(case, implementations, results):
 
 
 def _command(args):
-    """What was called, without the places on this machine."""
-    only = "".join(f" --only {name}" for name in args.only or ())
+    """What was called, without the places on this machine, and without `--only`: the file outlives such a part."""
     quick = " --quick" if args.quick else f" --rounds {args.rounds} --seconds {args.seconds:g}"
-    return f"python benchmarks/run.py{only}{quick}"
+    return f"python benchmarks/run.py{quick}"
 
 
 def main():

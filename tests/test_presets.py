@@ -16,7 +16,7 @@ def test_every_preset_is_valid_complete_and_found(name):
     found = preset(name)
     assert found is PRESETS[name]
     assert TrainSettings.from_dict(found.settings.to_dict()) == found.settings
-    assert "https://" in found.source or found.settings.method == "nearest-neighbour"
+    assert "https://" in found.source
     assert all(len(reason) > 20 for reason in found.deviations)
     accuracy, interval = found.paper
     assert accuracy is None or 20 < accuracy < 100

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfmeta import threads
 
 CHOICES = ("none", "devices", "workers")
+_EXAMPLE = '{"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type": "worker", "index": 0}}'
 
 
 def make_strategy(choice: str = "none") -> tf.distribute.Strategy:
@@ -39,15 +40,13 @@ def make_strategy(choice: str = "none") -> tf.distribute.Strategy:
     if choice == "none":
         return tf.distribute.get_strategy()
     if choice == "devices":
-        kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-        return tf.distribute.MirroredStrategy([device.name[-5:] for device in tf.config.list_logical_devices(kind)])
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
     _check_cluster(os.environ.get("TF_CONFIG", ""))
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _check_cluster(text: str) -> None:
-    wanted = 'TF_CONFIG must be JSON such as {"cluster": {"worker": ["host:port", "host:port"]}, "task": {"type": '\
-        '"worker", "index": 0}}'  # fmt: skip
     try:
         config = json.loads(text)
         workers, index = config["cluster"]["worker"], config["task"]["index"]
@@ -55,7 +54,7 @@ def _check_cluster(text: str) -> None:
     except (json.JSONDecodeError, KeyError, TypeError):
         good = False
     if not good:
-        raise ValueError(f"{wanted}. Received: TF_CONFIG={text!r}")
+        raise ValueError(f"TF_CONFIG must be JSON such as {_EXAMPLE}. Received: TF_CONFIG={text!r}")
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

@@ -1,7 +1,7 @@
 """Learners that have been trained already: a file of weights and a card each, in the package, loaded without a network.
 
-weights/protonet-omniglot-5w1s.keras    the learner, for keras.models.load_model
-        protonet-omniglot-5w1s.json     its card: settings, log of its training, scores, hash of the file
+weights/maml-quickstart.keras    the learner, for keras.models.load_model
+        maml-quickstart.json     its card: settings, log of its training, scores, hash of the file
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ class Card:
 
     Args:
         name: the preset it was trained with.
-        settings: all settings of its training.
-        row: its row of `results/omniglot.json` or `omniglot_short.json`: scores with intervals and batch-norm modes,
-            steps, seconds, device, versions, commit, command.
+        row: its row of `results/omniglot.json` or `omniglot_short.json`: settings, scores with intervals and
+            batch-norm modes, steps, seconds, device, versions, commit, command.
         log: a dictionary an epoch: loss, accuracy and seconds of training, `val_loss`, `val_accuracy`.
         sha256: hex digest of the weights' file.
 
@@ -38,10 +37,14 @@ class Card:
     """
 
     name: str
-    settings: TrainSettings
     row: dict[str, Any]
     log: list[dict[str, float]]
     sha256: str
+
+    @property
+    def settings(self) -> TrainSettings:
+        """All settings of its training."""
+        return TrainSettings.from_dict(self.row["settings"])
 
 
 def pretrained_names() -> list[str]:
@@ -69,15 +72,14 @@ def pretrained_card(name: str) -> Card:
         near = difflib.get_close_matches(str(name), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"name must be one of {', '.join(names)}.{hint} Received: name={name!r}")
-    card = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    return Card(**card | {"settings": TrainSettings.from_dict(card["settings"])})
+    return Card(**json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
 
 
 def load_pretrained(name: str) -> base.EpisodicModel:
     """A learner trained on Omniglot, ready for `adapt` and `tfmeta.evaluate`; compile it to go on training.
 
     Args:
-        name: one of `pretrained_names()`, such as `"protonet-omniglot-5w1s"`.
+        name: one of `pretrained_names()`, such as `"maml-quickstart"`.
 
     Returns:
         The learner, not compiled.
@@ -127,6 +129,6 @@ def export_pretrained(
         bare.save(beside)
         if (size := beside.stat().st_size) > 1_000_000:
             raise ValueError(f"a weights' file must have at most 1000000 bytes. Received: {name} with {size}")
-    card = {"name": name, "settings": row["settings"], "row": row, "log": log, "sha256": files.sha256(path)}
-    files.write_json(path.with_suffix(".json"), card)
-    return Card(**card | {"settings": TrainSettings.from_dict(card["settings"])})
+    card = Card(name, row, log, files.sha256(path))
+    files.write_json(path.with_suffix(".json"), dataclasses.asdict(card))
+    return card

@@ -25,6 +25,8 @@ def test_cells_that_differ_in_judging_share_a_training():
 
     assert same("protonet-omniglot-5w1s", "protonet-omniglot-20w1s")
     assert same("reptile-omniglot-5w1s", "reptile-omniglot-5w5s")
+    assert same("proto-maml-omniglot-5w1s", "proto-maml-omniglot-20w1s")
+    assert same("fine-tuning-omniglot-5w1s", "fine-tuning-omniglot-20w5s")
     assert not same("protonet-omniglot-5w1s", "protonet-omniglot-5w5s")
     assert not same("maml-omniglot-5w1s", "maml-omniglot-20w1s")
     assert not same("maml-omniglot-5w1s", "fomaml-omniglot-5w1s")
@@ -57,7 +59,7 @@ def small_cells(monkeypatch, tmp_path):
 
 def test_a_cell_is_trained_judged_and_described(small_cells):
     cells, trained, folder = small_cells
-    rows = [omniglot.run_cell(name, [], folder, None) for name in cells]
+    rows = [omniglot.run_cell(name, folder, None) for name in cells]
     assert trained == [("small-omniglot-3w1s", 3), ("small-omniglot-3w1s", 3)]  # the second finds the first's run
     for row, name in zip(rows, cells, strict=True):
         check_row(row)

@@ -190,3 +190,11 @@ def test_every_implementation_has_its_function():
         assert isinstance(implementation, Implementation)
         file = machine.ROOT / (implementation.module.replace(".", "/") + ".py")
         assert f"def {implementation.function}(case, arrays)" in file.read_text(encoding="utf-8")
+
+
+def test_the_machines_rate_is_the_best_it_has_shown():
+    earlier = {"matmul_per_s": {"numpy": 5.0, "torch": 2.0}}
+    found = {"numpy": 4.0, "torch": 3.0, "jax": None}
+    assert roofline.best_rates(found, earlier, same_machine=True) == {"numpy": 5.0, "torch": 3.0}
+    assert roofline.best_rates(found, earlier, same_machine=False) == {"numpy": 4.0, "torch": 3.0}
+    assert roofline.best_rates(found, {}, same_machine=True) == {"numpy": 4.0, "torch": 3.0}
