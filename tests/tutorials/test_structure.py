@@ -24,6 +24,7 @@ FIGURES = {
     "07": {"cosines", "accuracy-vs-time", "path", "interactive"},
     "08": {"rates", "cka", "methods"},
     "09": {"accuracy-vs-step", "shots", "interactive"},
+    "14": {"protocols", "methods", "accuracy-vs-time", "shots"},
 }
 CHECKED = {
     "01": {"sample_episode"},
@@ -35,6 +36,7 @@ CHECKED = {
     "07": {"reptile_update"},
     "08": {"meta_sgd_update", "masked_update"},
     "09": {"prototypical_head"},
+    "14": {"paired_difference"},
 }
 # Words that are no help to somebody who does not understand, and names that the library does not use.
 UNWELCOME = r"\b(just|simply|obviously|trivially|of course)\b"
@@ -89,7 +91,7 @@ def test_skeleton(path, notebook):
     headings = re.findall(r"^## (.+)$", prose(notebook), re.MULTILINE)
     assert headings[:2] == ["Setup", "The problem in one figure"]
     assert headings[-3:] == ["Exercises", "What we checked", "References"]
-    if path.name[:2] in ("03", "04", "05", "06", "07", "08", "09"):
+    if path.name[:2] in ("03", "04", "05", "06", "07", "08", "09", "14"):
         assert headings.index("Train") < headings.index("Evaluate") < headings.index("Exercises")
     assert "What did not work" in prose(notebook)
 

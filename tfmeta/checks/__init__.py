@@ -9,6 +9,7 @@ A check never raises: an answer that is not written yet, stops with an error or 
 from tfmeta.checks.adaptation import adapt
 from tfmeta.checks.attention import cosine_attention
 from tfmeta.checks.batch_norm import one_query_evaluation
+from tfmeta.checks.comparisons import paired_difference
 from tfmeta.checks.episodes import sample_episode
 from tfmeta.checks.gradients import detect_assign, quadratic_meta_gradient
 from tfmeta.checks.heads import prototypical_head
@@ -24,6 +25,7 @@ __all__ = [
     "masked_update",
     "meta_sgd_update",
     "one_query_evaluation",
+    "paired_difference",
     "prototypical_head",
     "prototypical_logits",
     "quadratic_meta_gradient",
