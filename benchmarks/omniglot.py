@@ -18,66 +18,19 @@ import os
 import platform
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import ROOT, machine_facts, write_json
+from benchmarks.omniglot_cells import CELLS, training_of
+from benchmarks.omniglot_speed import probe
 from tfmeta.presets import PRESETS
 from tfmeta.settings import TrainSettings
 
 FORMAT = 1
 EPISODES, SEED = 1000, 30_000
-PROBE_S = 12  # seconds of steps that say how long a step takes
-# Settings that say only how a learner is judged.
-JUDGING = ("n_way", "k_shot", "eval_inner_steps", "eval_inner_batch_size", "test_episodes")
-# Settings of training episodes, which a classifier of all classes is trained without.
-EPISODES_OF_TRAINING = ("train_way", "train_shot", "n_query")
-CELLS = [name for name in PRESETS if "-omniglot-" in name]
-
-
-def training_of(settings):
-    """What the trained weights depend on: two cells with the same training share a run.
-
-    Args:
-        settings: of a cell.
-
-    Returns:
-        The settings without the number of epochs (`--minutes` sets it) and those that only say how a learner is
-        judged; ways and shots are those of training.
-    """
-    fields = settings.to_dict()
-    fields |= {"train_way": settings.train_way or settings.n_way, "train_shot": settings.train_shot or settings.k_shot}
-    left_out = {*JUDGING, "epochs"}
-    if settings.method == "fine-tuning":
-        left_out |= {*EPISODES_OF_TRAINING, "inner_lr"}
-    return {name: value for name, value in fields.items() if name not in left_out}
-
-
-def steps_per_second(settings):
-    """How fast this machine takes outer steps, measured here and now.
-
-    Args:
-        settings: of a cell.
-
-    Returns:
-        Steps per second, tracing not counted.
-    """
-    from tfmeta import learners, runs
-
-    data = runs.load_data(settings.dataset)
-    learner = learners.build_learner(settings, data.train)
-    batches = iter(learners.training_data(settings, data.train))
-    learner.make_train_function()
-    for _ in range(3):
-        learner.train_function(batches)
-    start, steps = time.perf_counter(), 0
-    while time.perf_counter() - start < PROBE_S:
-        learner.train_function(batches)
-        steps += 1
-    return steps / (time.perf_counter() - start)
 
 
 def command_of(name, epochs, folder):
@@ -205,8 +158,7 @@ def run_cell(name, folders, minutes):
     else:
         epochs = settings.epochs
         if minutes and settings.method != "nearest-neighbour":
-            probe = [sys.executable, __file__, "--probe", name]
-            rate = float(subprocess.run(probe, check=True, capture_output=True, text=True).stdout.split()[-1])
+            rate = probe(name)
             epochs = max(1, round(60 * minutes * rate / settings.steps_per_epoch))
             print(f"{name}: {rate:.1f} steps/s, {epochs} epochs of {settings.steps_per_epoch}", flush=True)
         other, folder = name, folders / name
@@ -223,15 +175,11 @@ def main():
     parser.add_argument("--out", type=Path, help="results/omniglot.json, or omniglot_short.json with --minutes")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs/omniglot")
     parser.add_argument("--list", action="store_true", help="say which cells are there, and end")
-    parser.add_argument("--probe", metavar="CELL", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if unknown := [name for name in [*args.cells, args.probe or CELLS[0]] if name not in CELLS]:
+    if unknown := [name for name in args.cells if name not in CELLS]:
         parser.error(f"cells must be presets, see `tfmeta presets`. Received: {', '.join(unknown)}")
     if args.minutes is not None and args.minutes <= 0:
         parser.error(f"--minutes must be positive. Received: minutes={args.minutes}")
-    if args.probe:
-        print(steps_per_second(PRESETS[args.probe].settings))
-        return
     out = args.out or ROOT / "results" / ("omniglot_short.json" if args.minutes else "omniglot.json")
     content = {"format": FORMAT, "minutes": args.minutes, "rows": []}
     if out.exists():

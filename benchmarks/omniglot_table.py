@@ -1,7 +1,8 @@
 """Tables and picture of the Omniglot results: `python benchmarks/omniglot_table.py`.
 
 Reads `results/omniglot.json` (the presets' own lengths) and `results/omniglot_short.json` (15 minutes of training
-each), writes the tables in `results/README.md` and `README.md` between their markers, and `results/omniglot.png`.
+each), writes the tables in `results/README.md` and `README.md` between their markers, and a picture beside each file.
+Cells of the first that were not run say how long they would take (`results/omniglot_speed.json`).
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import ROOT
+from benchmarks.omniglot_speed import projected_hours
 from benchmarks.table import replace_between
 from tfmeta import files
 from tfmeta.presets import CELLS, PRESETS
@@ -50,11 +52,12 @@ def paper_text(name):
     return f"{accuracy:g}" if interval is None else f"{accuracy:g} ± {interval:g}"
 
 
-def overview(rows):
+def overview(rows, speeds=None):
     """A table of methods by cells.
 
     Args:
         rows: of a results file.
+        speeds: steps per second by training, for the hours that cells would take that were not run.
 
     Returns:
         Markdown: ours with all queries together, in brackets one at a time where that differs, and the paper's.
@@ -66,13 +69,21 @@ def overview(rows):
         for index in range(len(CELLS)):
             name = cell_name(method, index)
             if name not in found:
-                cells.append("not run yet" + (f"<br>paper {paper_text(name)}" if paper_text(name) else ""))
+                hours = projected_hours(name, speeds or {})
+                text = "not run yet" + (f" ({hours:.1f} h)" if hours else "")
+                cells.append(text + (f"<br>paper {paper_text(name)}" if paper_text(name) else ""))
                 continue
             scores = found[name]["scores"]
             text = f"**{percent(scores[0])}**" + (f" ({percent(scores[1])})" if len(scores) > 1 else "")
             cells.append(text + (f"<br>paper {paper_text(name)}" if paper_text(name) else ""))
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def speeds():
+    """Steps per second by training, as measured; nothing where the file is missing."""
+    path = ROOT / "results/omniglot_speed.json"
+    return json.loads(path.read_text(encoding="utf-8"))["steps_per_second"] if path.exists() else {}
 
 
 def details(rows):
@@ -158,7 +169,8 @@ def main():
     for name in ("omniglot", "omniglot_short"):
         path = ROOT / f"results/{name}.json"
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
-        tables = {f"{name}:overview": overview(content["rows"]), f"{name}:details": details(content["rows"])}
+        known = speeds() if name == "omniglot" else None
+        tables = {f"{name}:overview": overview(content["rows"], known), f"{name}:details": details(content["rows"])}
         for page, text in pages.items():
             for key, table in tables.items():
                 begin, end = f"<!-- {key}:begin -->", f"<!-- {key}:end -->"

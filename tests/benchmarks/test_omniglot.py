@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks import omniglot, omniglot_table
+from benchmarks import omniglot, omniglot_cells, omniglot_speed, omniglot_table
 from tests.helpers import ROOT, tiny_settings, tiny_splits, train_tiny
 from tfmeta import runs
 from tfmeta.presets import PRESETS, Preset
@@ -21,7 +21,7 @@ ROWS = [
 
 def test_cells_that_differ_in_judging_share_a_training():
     def same(a, b):
-        return omniglot.training_of(PRESETS[a].settings) == omniglot.training_of(PRESETS[b].settings)
+        return omniglot_cells.training_of(PRESETS[a].settings) == omniglot_cells.training_of(PRESETS[b].settings)
 
     assert same("protonet-omniglot-5w1s", "protonet-omniglot-20w1s")
     assert same("reptile-omniglot-5w1s", "reptile-omniglot-5w5s")
@@ -30,8 +30,31 @@ def test_cells_that_differ_in_judging_share_a_training():
     assert not same("protonet-omniglot-5w1s", "protonet-omniglot-5w5s")
     assert not same("maml-omniglot-5w1s", "maml-omniglot-20w1s")
     assert not same("maml-omniglot-5w1s", "fomaml-omniglot-5w1s")
-    for name in omniglot.CELLS:
-        assert len(omniglot.training_of(PRESETS[name].settings)) > 10
+    for name in omniglot_cells.CELLS:
+        assert len(omniglot_cells.training_of(PRESETS[name].settings)) > 10
+    assert omniglot_cells.trained_as("protonet-omniglot-20w1s") == "protonet-omniglot-5w1s"
+    assert omniglot_cells.trained_as("maml-omniglot-20w1s") == "maml-omniglot-20w1s"
+    assert omniglot_cells.trained_as("nearest-neighbour-omniglot-5w1s") is None
+    assert omniglot_cells.trainings().count("protonet-omniglot-5w1s") == 1
+    assert "protonet-omniglot-20w1s" not in omniglot_cells.trainings()
+
+
+def test_hours_of_cells_that_were_not_run():
+    steps = PRESETS["protonet-omniglot-5w1s"].settings.steps
+    speeds = {"protonet-omniglot-5w1s": steps / 7200}
+    for name in ("protonet-omniglot-5w1s", "protonet-omniglot-20w1s"):
+        assert omniglot_speed.projected_hours(name, speeds) == pytest.approx(2.0)
+    assert omniglot_speed.projected_hours("maml-omniglot-5w1s", speeds) is None
+    assert omniglot_speed.projected_hours("nearest-neighbour-omniglot-5w1s", speeds) is None
+    table = omniglot_table.overview([], speeds)
+    assert table.count("not run yet (2.0 h)") == 2
+    assert "2.0 h" not in omniglot_table.overview([])
+
+
+def test_the_probe_counts_steps(monkeypatch):
+    monkeypatch.setattr(runs, "load_data", lambda *_: tiny_splits())
+    monkeypatch.setattr(omniglot_speed, "PROBE_S", 0.2)
+    assert omniglot_speed.steps_per_second(tiny_settings("prototypical")) > 1
 
 
 @pytest.fixture
@@ -98,7 +121,7 @@ def test_committed_rows_are_complete(file, row):
     # What the preset says today is what was run, but for its length.
     assert TrainSettings.from_dict(row["settings"] | {"epochs": wanted.epochs}) == wanted
     if file == "omniglot_short.json":
-        assert row["training_seconds"] < 60 * 17
+        assert row["training_seconds"] < 60 * 25  # 15 minutes of steps, with other work beside some of them
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -106,16 +129,16 @@ def test_tables_in_the_pages_are_those_of_the_files(path):
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
     assert len({row["cell"] for row in rows}) == len(rows)
     page = (ROOT / "results/README.md").read_text(encoding="utf-8")
-    assert omniglot_table.overview(rows) in page
+    assert omniglot_table.overview(rows, omniglot_table.speeds() if path.stem == "omniglot" else None) in page
     assert omniglot_table.details(rows) in page
     assert path.with_suffix(".png").exists()
 
 
 def test_a_cell_that_was_not_run_says_so_beside_the_papers_number():
     text = omniglot_table.overview([])
-    assert text.count("not run yet") == len(omniglot.CELLS)
+    assert text.count("not run yet") == len(omniglot_cells.CELLS)
     assert "not run yet<br>paper 98.7 ± 0.4" in text
-    assert {name.split("-omniglot-")[0] for name in omniglot.CELLS} == set(omniglot_table.LABELS)
+    assert {name.split("-omniglot-")[0] for name in omniglot_cells.CELLS} == set(omniglot_table.LABELS)
 
 
 def test_the_picture_shows_every_cell(tmp_path):

@@ -1,0 +1,47 @@
+"""The cells of the Omniglot table, and which of them share one training."""
+
+from tfmeta.presets import PRESETS
+
+CELLS = [name for name in PRESETS if "-omniglot-" in name]
+# Settings that say only how a learner is judged.
+JUDGING = ("n_way", "k_shot", "eval_inner_steps", "eval_inner_batch_size", "test_episodes")
+# Settings of training episodes, which a classifier of all classes is trained without.
+EPISODES_OF_TRAINING = ("train_way", "train_shot", "n_query")
+
+
+def training_of(settings):
+    """What the trained weights depend on: two cells with the same training share a run.
+
+    Args:
+        settings: of a cell.
+
+    Returns:
+        The settings without the number of epochs (`--minutes` sets it) and those that only say how a learner is
+        judged; ways and shots are those of training.
+    """
+    fields = settings.to_dict()
+    fields |= {"train_way": settings.train_way or settings.n_way, "train_shot": settings.train_shot or settings.k_shot}
+    left_out = {*JUDGING, "epochs"}
+    if settings.method == "fine-tuning":
+        left_out |= {*EPISODES_OF_TRAINING, "inner_lr"}
+    return {name: value for name, value in fields.items() if name not in left_out}
+
+
+def trained_as(name):
+    """The cell that stands for the training of this one.
+
+    Args:
+        name: a cell.
+
+    Returns:
+        The first cell that shares the training; None for the nearest neighbour, which learns nothing.
+    """
+    own = PRESETS[name].settings
+    if own.method == "nearest-neighbour":
+        return None
+    return next(other for other in CELLS if training_of(PRESETS[other].settings) == training_of(own))
+
+
+def trainings():
+    """All cells that stand for a training."""
+    return [name for name in CELLS if trained_as(name) == name]
