@@ -6,6 +6,7 @@ Cells of the first that were not run say how long they would take (`results/omni
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -78,6 +79,22 @@ def overview(rows, speeds=None):
             cells.append(text + (f"<br>paper {paper_text(name)}" if paper_text(name) else ""))
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def fill_scores(text, rows):
+    """Put single accuracies into a page.
+
+    Args:
+        text: with places like `<!-- score:maml-omniglot-5w1s --> ... <!-- end -->`.
+        rows: of a results file.
+
+    Returns:
+        The text with the first score of each cell in its place, or "not run yet".
+    """
+    found = {row["cell"]: percent(row["scores"][0]) for row in rows}
+    return re.sub(
+        r"(<!-- score:(\S+) -->).*?(<!-- end -->)", lambda m: m[1] + found.get(m[2], "not run yet") + m[3], text
+    )
 
 
 def speeds():
@@ -176,7 +193,7 @@ def main():
                 begin, end = f"<!-- {key}:begin -->", f"<!-- {key}:end -->"
                 if begin in text:
                     text = replace_between(text, begin, end, table)
-            pages[page] = text
+            pages[page] = fill_scores(text, content["rows"]) if name == "omniglot_short" else text
         if content["rows"]:
             draw(content, path.with_suffix(".png"))
     for page, text in pages.items():

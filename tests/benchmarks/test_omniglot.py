@@ -134,6 +134,17 @@ def test_tables_in_the_pages_are_those_of_the_files(path):
     assert path.with_suffix(".png").exists()
 
 
+def test_the_readmes_table_of_methods_has_the_numbers_of_the_file():
+    rows = json.loads((ROOT / "results/omniglot_short.json").read_text(encoding="utf-8"))["rows"]
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert omniglot_table.fill_scores(page, rows) == page
+    assert all(f"<!-- score:{method}-omniglot-5w1s -->" in page for method in omniglot_table.LABELS)
+    text = "a <!-- score:x -->1.0<!-- end --> b <!-- score:y --><!-- end -->"
+    row = {"cell": "x", "scores": [{"accuracy": 0.5, "interval": 0.01}]}
+    filled = omniglot_table.fill_scores(text, [row])
+    assert filled == "a <!-- score:x -->50.0 ± 1.0<!-- end --> b <!-- score:y -->not run yet<!-- end -->"
+
+
 def test_a_cell_that_was_not_run_says_so_beside_the_papers_number():
     text = omniglot_table.overview([])
     assert text.count("not run yet") == len(omniglot_cells.CELLS)
