@@ -1,11 +1,13 @@
 """Put a finished run's weights into the package: `python benchmarks/export_weights.py RUN [RUN ...]`.
 
-The run's folder is named after its preset. Its card gets a row as in the results file: scores over 1000 test episodes
-in both batch-norm modes, steps, seconds, device, versions, commit, command.
+The run's folder is named after its preset. Its card gets its row of the results files or, where it has none, a row made
+now: scores over 1000 test episodes in both batch-norm modes, steps, seconds, device, versions, commit, command.
 """
 
 import argparse
 import csv
+import dataclasses
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.machine import ROOT
 from benchmarks.omniglot import row_of
 from tfmeta import pretrained, runs
 from tfmeta.presets import PRESETS
@@ -22,6 +25,15 @@ def read_log(folder):
     """A run's log, a dictionary of numbers an epoch."""
     with open(folder / "log.csv", newline="", encoding="utf-8") as file:
         return [{name: round(float(value), 6) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def published_row(name, settings):
+    """The row of the results files with these settings, which states the commit of the training; None without one."""
+    for path in (ROOT / "results/omniglot.json", ROOT / "results/omniglot_short.json"):
+        for row in json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else ():
+            if row["cell"] == name and row["settings"] == settings.to_dict():
+                return row
+    return None
 
 
 def export(folder):
@@ -37,7 +49,11 @@ def export(folder):
     if name not in PRESETS:
         raise SystemExit(f"a run's folder must be named after its preset. Received: {folder}")
     settings, learner = runs.load_run(folder)
-    return pretrained.export_pretrained(learner, name, row_of(name, settings, folder, name), read_log(folder))
+    wanted = dataclasses.replace(PRESETS[name].settings, epochs=settings.epochs)
+    if settings != wanted:
+        raise SystemExit(f"a run must have the settings of its preset, but for its epochs. Received: {folder}")
+    row = published_row(name, settings) or row_of(name, settings, folder, name)
+    return pretrained.export_pretrained(learner, name, row, read_log(folder))
 
 
 def main():

@@ -5,9 +5,10 @@ A cell is a preset, `protonet-omniglot-5w1s`. Its training is the command that t
     tfmeta train --preset protonet-omniglot-5w1s --epochs 9 --run-dir runs/omniglot/protonet-omniglot-5w1s
 
 and a run that was stopped goes on where it was. With `--minutes` the number of epochs is what this machine can do in
-that time (a short probe says how long a step takes); without, the preset's own. Cells that differ only in how they are
-judged (a prototypical network trains 60-way for 5-way and for 20-way tests) share one training. The score is over 1000
-test episodes, in each of the two batch-norm modes where they differ. Cells already in the file are passed over.
+that time (`omniglot_speed.py`, or a short probe, says how long a step takes); without, the preset's own. Cells that
+differ only in how they are judged (a prototypical network trains 60-way for 5-way and for 20-way tests) share one
+training. The score is over 1000 test episodes, in each of the two batch-norm modes where they differ. Cells already in
+the file are passed over.
 """
 
 import argparse
@@ -24,10 +25,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import ROOT, machine_facts, write_json
-from benchmarks.omniglot_cells import CELLS, training_of
-from benchmarks.omniglot_speed import probe
+from benchmarks.omniglot_cells import CELLS, trained_as, training_of
+from benchmarks.omniglot_speed import known_speeds, probe
+from tfmeta import runs
 from tfmeta.presets import PRESETS
-from tfmeta.settings import TrainSettings
 
 FORMAT = 1
 EPISODES, SEED = 1000, 30_000
@@ -54,7 +55,7 @@ def score(settings, folder):
     Returns:
         A list of scores as dictionaries: all queries together, and one by one where that is another thing.
     """
-    from tfmeta import evaluate, learners, runs
+    from tfmeta import evaluate, learners
 
     _, trained = runs.load_run(folder)
     data = runs.load_data(settings.dataset)
@@ -136,6 +137,25 @@ def row_of(name, settings, folder, run_name):
     }
 
 
+def find_training(settings, folders, epochs=None):
+    """A training, finished or begun, that a cell can use.
+
+    Args:
+        settings: of the cell.
+        folders: where runs are put.
+        epochs: how long it must be; any length by default.
+
+    Returns:
+        The run's name and its number of epochs, or None and None.
+    """
+    for name in CELLS:
+        if (folders / name / "settings.json").is_file():
+            found = runs.read_settings(folders / name)
+            if training_of(found) == training_of(settings) and epochs in (None, found.epochs):
+                return name, found.epochs
+    return None, None
+
+
 def run_cell(name, folders, minutes):
     """Train (or find the training of) one cell and score it.
 
@@ -148,23 +168,17 @@ def run_cell(name, folders, minutes):
         The new row.
     """
     settings = PRESETS[name].settings
-    own = training_of(settings)
-    for other in CELLS:  # another cell's training, finished or begun, if it is the same one
-        folder = folders / other
-        if (folder / "settings.json").is_file():
-            found = TrainSettings.from_dict(json.loads((folder / "settings.json").read_text(encoding="utf-8")))
-            if training_of(found) == own and (minutes or found.epochs == settings.epochs):
-                break
-    else:
-        epochs = settings.epochs
+    training, epochs = find_training(settings, folders, None if minutes else settings.epochs)
+    if training is None:
+        if (folders / name).exists():
+            raise SystemExit(f"{folders / name} holds a training with other settings; choose another folder by --runs")
+        training, epochs = name, settings.epochs
         if minutes and settings.method != "nearest-neighbour":
-            rate = probe(name)
+            rate = known_speeds().get(trained_as(name)) or probe(name)
             epochs = max(1, round(60 * minutes * rate / settings.steps_per_epoch))
             print(f"{name}: {rate:.1f} steps/s, {epochs} epochs of {settings.steps_per_epoch}", flush=True)
-        other, folder = name, folders / name
-        found = dataclasses.replace(settings, epochs=epochs)
-    train(other, folder, found.epochs)
-    return row_of(name, dataclasses.replace(settings, epochs=found.epochs), folder, other)
+    train(training, folders / training, epochs)
+    return row_of(name, dataclasses.replace(settings, epochs=epochs), folders / training, training)
 
 
 def main():
@@ -173,24 +187,27 @@ def main():
     parser.add_argument("cells", nargs="*", metavar="CELL", help="presets; all by default")
     parser.add_argument("--minutes", type=float, help="of training for each; the preset's epochs by default")
     parser.add_argument("--out", type=Path, help="results/omniglot.json, or omniglot_short.json with --minutes")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs/omniglot")
+    parser.add_argument("--runs", type=Path, help="where runs are put; runs/omniglot, or runs/omniglot_short")
     parser.add_argument("--list", action="store_true", help="say which cells are there, and end")
     args = parser.parse_args()
     if unknown := [name for name in args.cells if name not in CELLS]:
         parser.error(f"cells must be presets, see `tfmeta presets`. Received: {', '.join(unknown)}")
     if args.minutes is not None and args.minutes <= 0:
         parser.error(f"--minutes must be positive. Received: minutes={args.minutes}")
-    out = args.out or ROOT / "results" / ("omniglot_short.json" if args.minutes else "omniglot.json")
+    kind = "omniglot_short" if args.minutes else "omniglot"
+    out, folders = args.out or ROOT / f"results/{kind}.json", args.runs or ROOT / "runs" / kind
     content = {"format": FORMAT, "minutes": args.minutes, "rows": []}
     if out.exists():
         content = json.loads(out.read_text(encoding="utf-8"))
+        if content["minutes"] != args.minutes:
+            parser.error(f"{out} is for --minutes {content['minutes']}. Received: minutes={args.minutes}")
     for name in args.cells or CELLS:
         there = any(row["cell"] == name for row in content["rows"])
         if args.list:
             print(f"{'done' if there else 'not run yet':12} {name}")
         if there or args.list:
             continue
-        row = run_cell(name, args.runs, args.minutes)
+        row = run_cell(name, folders, args.minutes)
         content["rows"] = sorted([*content["rows"], row], key=lambda r: CELLS.index(r["cell"]))
         write_json(out, content)
         shown = "; ".join(

@@ -20,6 +20,7 @@ from benchmarks.omniglot_cells import trained_as, trainings
 from tfmeta.presets import PRESETS
 
 FORMAT = 1
+OUT = ROOT / "results/omniglot_speed.json"
 PROBE_S = 12  # seconds of steps that say how long a step takes
 
 
@@ -53,6 +54,14 @@ def probe(name):
     return float(done.stdout.split()[-1])
 
 
+def known_speeds(path=OUT):
+    """Steps per second by training, if they were measured on this machine."""
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return content["steps_per_second"] if content["machine"] == machine_facts() else {}
+
+
 def projected_hours(name, speeds):
     """Hours that the preset's own number of steps would take where the speeds were measured.
 
@@ -71,7 +80,7 @@ def main():
     """Measure what is asked for; write the file after each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cells", nargs="*", metavar="CELL", help="trainings to measure; all by default")
-    parser.add_argument("--out", type=Path, default=ROOT / "results/omniglot_speed.json")
+    parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--probe", metavar="CELL", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.probe:
@@ -79,11 +88,7 @@ def main():
         return
     if unknown := [name for name in args.cells if name not in trainings()]:
         parser.error(f"cells must be among {', '.join(trainings())}. Received: {', '.join(unknown)}")
-    content = {"format": FORMAT, "machine": machine_facts(), "steps_per_second": {}}
-    if args.out.exists():
-        earlier = json.loads(args.out.read_text(encoding="utf-8"))
-        if earlier["machine"] == content["machine"]:
-            content = earlier
+    content = {"format": FORMAT, "machine": machine_facts(), "steps_per_second": known_speeds(args.out)}
     for name in args.cells or trainings():
         content["steps_per_second"][name] = round(probe(name), 2)
         write_json(args.out, content)

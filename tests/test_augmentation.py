@@ -122,3 +122,15 @@ def test_bad_input_is_named(tiny, episodes):
     wide = episodes._replace(support_x=episodes.support_x[:, :, :8])
     with pytest.raises(ValueError, match=r"square images. Received: images of 8x16 pixels"):
         augmentation.rotate_classes(wide, KEY)
+
+
+@pytest.mark.parametrize("make", [lambda e: tfmeta.FineTunedClassifier(e, 12), tfmeta.NearestNeighbour])
+def test_a_class_that_wrong_labels_have_emptied_does_not_stop_a_baseline(make):
+    """Labels of the support set may leave out the last class, which the queries still have."""
+    learner = make(tfmeta.networks.conv4(filters=2, input_shape=(16, 16, 1)))
+    x = tf.random.stateless_uniform([3, 16, 16, 1], [1, 2])
+    episode = tfmeta.Episode(x, tf.constant([0, 1, 0]), x, tf.constant([0, 1, 2]))
+    outputs = learner.query_outputs(episode)
+    assert outputs.shape == (3, 3)
+    found = learner.measure(tfmeta.Episode(*(part[None] for part in episode)))
+    assert all(np.isfinite(value).all() for value in found.values())

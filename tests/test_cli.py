@@ -1,3 +1,4 @@
+import dataclasses
 import inspect
 import json
 import signal
@@ -16,7 +17,7 @@ from tests.helpers import (
     log_rows,
     tiny_splits,
 )
-from tfmeta import cli, learners, quickstart, runs
+from tfmeta import cli, learners, presets, quickstart, runs
 from tfmeta.presets import PRESETS
 from tfmeta.settings import TrainSettings
 
@@ -57,9 +58,9 @@ def test_train_evaluate_and_plot_from_end_to_end(trained, images, tmp_path, meth
     assert (result.exit_code, result.stderr) == (0, "")
     score = runs.load_score(folder)
     assert result.stdout.splitlines()[-2:] == [str(score), f"run folder: {folder}"]
-    expected = TrainSettings(
-        method=method, dataset=str(images), n_way=3, filters=4, epochs=2, steps_per_epoch=2, meta_batch_size=2,
-        test_episodes=10, seed=3,
+    expected = dataclasses.replace(
+        presets.defaults(method), dataset=str(images), n_way=3, filters=4, epochs=2, steps_per_epoch=2,
+        meta_batch_size=2, test_episodes=10, seed=3,
     )  # fmt: skip
     assert runs.read_settings(folder) == expected
     assert (len(log_rows(folder)), score.n_query, score.data) == (2, 5, "own test")

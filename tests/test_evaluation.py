@@ -203,3 +203,39 @@ def test_bad_learners_and_data_are_named(tiny):
         ValueError, match=r"takes inputs of shape \(28, 28, 1\). Received: support_x with \(16, 16, 1\)"
     ):
         tfmeta.evaluate(larger, tiny, **TASKS)
+
+
+def maml_plus_plus(learner):
+    return tfmeta.MAMLPlusPlus(learner, inner_lr=1.0, inner_steps=2, learn_rates=False)
+
+
+def plain_cosine(learner):
+    encoder = keras.Model(learner.inputs, learner.layers[-2].output)
+    return tfmeta.MatchingNetwork(encoder, scale=5.0, learn_scale=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value"),
+    [
+        (lambda learner: tfmeta.MAML(learner, inner_lr=1.0, inner_clip_norm=10.0), "inner_clip_norm", 1e-9),
+        (lambda learner: tfmeta.MAML(learner, inner_lr=1.0), "inner_lr", 1e-9),
+        (maml_plus_plus, "inner_lr", 1e-9),
+        (lambda learner: tfmeta.Reptile(learner, inner_lr=0.1), "inner_optimizer", "sgd"),
+    ],
+)
+def test_a_changed_setting_changes_the_next_score(tiny, make, name, value):
+    """Graphs are kept between scores: for as long as every setting that they depend on stays."""
+    learner = make(small_maml(n_way=3).learner)
+    before = tfmeta.evaluate(learner, tiny, **TASKS, episodes=20)
+    setattr(learner, name, value)
+    after = tfmeta.evaluate(learner, tiny, **TASKS, episodes=20)
+    fresh = type(learner).from_config(learner.get_config())
+    fresh.set_weights(learner.get_weights())
+    assert after == tfmeta.evaluate(fresh, tiny, **TASKS, episodes=20)
+    assert after.accuracy != before.accuracy
+    assert after.settings[name] == value
+
+
+def test_a_score_says_the_scale_that_was_not_learned(tiny):
+    learner = plain_cosine(small_maml().learner)
+    assert tfmeta.evaluate(learner, tiny, **TASKS, episodes=2).settings == {"distance": "cosine", "scale": 5.0}

@@ -23,6 +23,20 @@ def test_every_preset_is_valid_complete_and_found(name):
     assert interval is None or (accuracy is not None and 0 < interval < 1)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_without_a_preset_starts_from_its_own_settings(method):
+    found, given = presets.defaults(method), TrainSettings()
+    own = next(PRESETS[n].settings for n in OF_TABLE if n.endswith("5w1s") and PRESETS[n].settings.method == method)
+    assert (found.epochs, found.steps_per_epoch, found.test_episodes) == (10, 200, 600)
+    assert found.train_way is given.train_way is None
+    for name in ("inner_lr", "inner_steps", "eval_inner_steps", "inner_batch_size", "optimizer", "learning_rate"):
+        assert getattr(found, name) == getattr(own, name)
+
+
+def test_an_unknown_method_is_left_to_the_settings_to_refuse():
+    assert presets.defaults("mmal") == TrainSettings()
+
+
 def test_the_table_has_every_method_in_every_cell_and_names_say_which():
     methods = {name.split("-omniglot-")[0] for name in OF_TABLE}
     assert set(OF_TABLE) == {f"{m}-omniglot-{n_way}w{k_shot}s" for m in methods for n_way, k_shot in CELLS}

@@ -101,6 +101,25 @@ def test_data_that_is_too_small_is_refused_before_anything_is_written(tmp_path, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("maml", {"train_way": 4}, r"n_way|outputs"),
+        ("reptile", {"inner_batch_size": 2, "eval_inner_batch_size": 10}, r"^eval_inner_batch_size must be at most"),
+        ("reptile", {"train_shot": 4, "inner_batch_size": 12}, r"^eval_inner_batch_size must be at most the 3"),
+        ("reptile", {"inner_batch_size": 4, "eval_inner_batch_size": 3}, r"^inner_batch_size must be at most the 3"),
+    ],
+)
+@pytest.mark.parametrize("validation", [True, False])
+def test_settings_that_do_not_fit_are_refused_before_anything_is_written(
+    tmp_path, method, options, message, validation
+):
+    data = tiny_splits() if validation else tiny_splits()._replace(validation=None)
+    with pytest.raises(ValueError, match=message):
+        train_tiny(tmp_path / "run", method, data=data, **options)
+    assert not (tmp_path / "run").exists()
+
+
 def test_classes_of_few_images_and_no_validation_part(tmp_path):
     """Queries are as many as the smallest class leaves, up to the papers' 15."""
     few = tiny_splits()

@@ -54,7 +54,7 @@ def quickstart(
 @app.command()
 def train(
     preset: Annotated[Optional[str], typer.Option(help="Start from a preset's settings.")] = None,  # noqa: UP045
-    method: Annotated[Optional[str], typer.Option(help="One of " + ", ".join(METHODS) + ".")] = None,  # noqa: UP045
+    method: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(METHODS)}; maml by default.")] = None,  # noqa: UP045
     dataset: Annotated[Optional[str], typer.Option(help="omniglot, omniglot-lake, glyphs or a folder.")] = None,  # noqa: UP045
     n_way: Annotated[Optional[int], typer.Option(help="Classes in an episode.")] = None,  # noqa: UP045
     train_way: Annotated[Optional[int], typer.Option(help="Classes in a training episode.")] = None,  # noqa: UP045
@@ -96,7 +96,7 @@ def train(
                 raise ValueError(f"a run is resumed with its own settings, without other options. Received: {named}")
             settings, folder = runs.read_settings(resume), resume
         else:
-            base = known.preset(preset).settings if preset else TrainSettings()
+            base = known.preset(preset).settings if preset else known.defaults(method or TrainSettings().method)
             settings = TrainSettings.from_dict(base.to_dict() | given)
             name = time.strftime(f"{settings.method}-{settings.n_way}w{settings.k_shot}s-%Y%m%d-%H%M%S")
             folder = run_dir or Path("runs") / name

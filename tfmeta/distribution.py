@@ -49,9 +49,10 @@ def make_strategy(choice: str = "none") -> tf.distribute.Strategy:
 def _check_cluster(text: str) -> None:
     try:
         config = json.loads(text)
-        workers, index = config["cluster"]["worker"], config["task"]["index"]
-        good = isinstance(workers, list) and isinstance(index, int) and 0 <= index < len(workers)
-    except (json.JSONDecodeError, KeyError, TypeError):
+        kind, index = config["task"]["type"], config["task"]["index"]
+        alike = config["cluster"][kind]
+        good = kind in ("chief", "worker") and isinstance(alike, list) and 0 <= int(index) < len(alike)
+    except (ValueError, KeyError, TypeError):  # json's own error is a ValueError
         good = False
     if not good:
         raise ValueError(f"TF_CONFIG must be JSON such as {_EXAMPLE}. Received: TF_CONFIG={text!r}")
@@ -60,4 +61,7 @@ def _check_cluster(text: str) -> None:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes logs, checkpoints and results."""
     resolver = strategy.cluster_resolver
-    return resolver is None or (resolver.task_id or 0) == 0
+    if resolver is None or resolver.task_type is None:
+        return True
+    has_chief = "chief" in resolver.cluster_spec().as_dict()
+    return resolver.task_type == ("chief" if has_chief else "worker") and (resolver.task_id or 0) == 0

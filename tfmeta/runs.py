@@ -131,8 +131,8 @@ def train(
     episodes = {"n_way": settings.n_way, "k_shot": settings.k_shot}
     scoring = dict(episodes, n_query=_queries(data.test, settings.k_shot, 15))  # the papers' 15 queries a class
     # Their checks come before anything is written: a run must not end in "too few test classes".
-    learners.training_data(settings, data.train)
-    episode_dataset(data.test, **scoring, meta_batch_size=1, seed=_TEST_SEED)
+    learner.check_training_data(learners.training_data(settings, data.train))
+    judged = [episode_dataset(data.test, **scoring, meta_batch_size=1, seed=_TEST_SEED)]
     validation = None
     if data.validation is not None:
         n_query = _queries(data.validation, settings.k_shot, 5)
@@ -141,6 +141,10 @@ def train(
             data.validation, **episodes, n_query=n_query, meta_batch_size=tasks, seed=_VALIDATION_SEED
         )
         validation = validation.take(_VALIDATION_BATCHES)
+        judged.append(validation)
+    for stream in judged:
+        for first in stream.take(1):
+            learner.check_episode(first)
 
     done = restore(learner, folder / "checkpoints") if resume else 0
     if chief:

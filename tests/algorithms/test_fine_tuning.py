@@ -180,7 +180,7 @@ def test_bad_batches_and_settings_are_named(tiny, stream, batches, classes_of):
     for options, message in (
         ({"n_classes": 0}, r"n_classes must be a whole number of at least 1. Received: n_classes=0"),
         ({"inner_lr": -1.0}, r"inner_lr must be a number of at least 0. Received: inner_lr=-1.0"),
-        ({"eval_inner_steps": -1}, r"inner_steps must be a whole number of at least 0. Received: inner_steps=-1"),
+        ({"eval_inner_steps": -1}, r"^eval_inner_steps must be .* at least 0. Received: eval_inner_steps=-1"),
     ):
         with pytest.raises(ValueError, match=message):
             small(**options)

@@ -173,7 +173,9 @@ def test_evaluation_has_its_own_size_and_one_order_for_all(random_episodes):
     assert_same(learner.fast_weights(one), whole.fast_weights(one), rtol=1e-7)  # all six, in another order
     few = tfmeta.Reptile(network, inner_steps=3, inner_batch_size=2)
     assert few.eval_inner_batch_size == 2
-    assert few.evaluation_settings() == {"inner_steps": 3, "inner_lr": 1e-3, "inner_batch": 2}
+    assert few.evaluation_settings() == {
+        "inner_steps": 3, "inner_lr": 1e-3, "inner_optimizer": "adam", "inner_batch": 2
+    }  # fmt: skip
     assert_same(few.fast_weights(one), few.fast_weights(one), rtol=0)
     assert largest_difference(few.fast_weights(one), whole.fast_weights(one)) > 1e-5
     assert "inner_batch" not in whole.evaluation_settings()
@@ -212,10 +214,11 @@ def test_a_mini_batch_larger_than_the_support_set_is_refused(random_episodes):
     one, data = task(episodes), tf.data.Dataset.from_tensors(episodes)
     learner = tfmeta.Reptile(network, inner_batch_size=7)
     learner.compile()
-    for call in (lambda: learner.adapt(one.support_x, one.support_y), lambda: learner.fit(data, verbose=0)):
-        with pytest.raises(
-            ValueError, match=r"at most the 6 support images of an episode. Received: inner_batch_size=7"
-        ):
+    for name, call in (
+        ("eval_inner_batch_size", lambda: learner.adapt(one.support_x, one.support_y)),
+        ("inner_batch_size", lambda: learner.fit(data, verbose=0)),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name} must be at most the 6 support images .* Received: {name}=7"):
             call()
     # Episodes of training may have more shots than those of evaluation: only what is used is refused.
     mixed = tfmeta.Reptile(network, inner_batch_size=7, eval_inner_batch_size=6)

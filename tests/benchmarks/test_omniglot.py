@@ -51,6 +51,16 @@ def test_hours_of_cells_that_were_not_run():
     assert "2.0 h" not in omniglot_table.overview([])
 
 
+def test_speeds_of_another_machine_are_not_used(tmp_path, monkeypatch):
+    path = tmp_path / "speed.json"
+    assert omniglot_speed.known_speeds(path) == {}
+    path.write_text(json.dumps({"machine": {"cores": 2}, "steps_per_second": {"x": 3.0}}), encoding="utf-8")
+    monkeypatch.setattr(omniglot_speed, "machine_facts", lambda: {"cores": 2})
+    assert omniglot_speed.known_speeds(path) == {"x": 3.0}
+    monkeypatch.setattr(omniglot_speed, "machine_facts", lambda: {"cores": 4})
+    assert omniglot_speed.known_speeds(path) == {}
+
+
 def test_the_probe_counts_steps(monkeypatch):
     monkeypatch.setattr(runs, "load_data", lambda *_: tiny_splits())
     monkeypatch.setattr(omniglot_speed, "PROBE_S", 0.2)

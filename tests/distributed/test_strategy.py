@@ -32,7 +32,9 @@ def test_an_unknown_choice_is_named():
         json.dumps({"cluster": TWO_WORKERS}),
         json.dumps({"cluster": {"worker": 2}, "task": {"type": "worker", "index": 0}}),
         json.dumps({"cluster": TWO_WORKERS, "task": {"type": "worker", "index": 2}}),
-        json.dumps({"cluster": TWO_WORKERS, "task": {"type": "worker", "index": "0"}}),
+        json.dumps({"cluster": TWO_WORKERS, "task": {"type": "worker", "index": "first"}}),
+        json.dumps({"cluster": TWO_WORKERS, "task": {"type": "chief", "index": 0}}),
+        json.dumps({"cluster": TWO_WORKERS | {"ps": ["localhost:3"]}, "task": {"type": "ps", "index": 0}}),
     ],
 )
 def test_workers_that_are_not_named_are_asked_for(text, monkeypatch):
@@ -59,12 +61,19 @@ print(type(strategy).__name__, strategy.num_replicas_in_sync, distribution.is_ch
     assert done.stdout.split() == ["MirroredStrategy", "12", "True"]
 
 
-@pytest.mark.parametrize(("task", "chief"), [(None, True), (0, True), (1, False)])
-def test_one_worker_writes_files(task, chief):
-    class Resolver:
-        task_id = task
+@pytest.mark.parametrize("jobs", [{"worker": 3}, {"chief": 1, "worker": 2}])
+def test_one_process_of_a_cluster_writes_files(jobs):
+    cluster = tf.train.ClusterSpec({job: [f"localhost:{i}" for i in range(n)] for job, n in jobs.items()})
 
     class Strategy:
-        cluster_resolver = Resolver()
+        def __init__(self, job, index):
+            self.cluster_resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+                cluster, task_type=job, task_id=index
+            )
 
-    assert distribution.is_chief(Strategy()) is chief
+    writers = [(job, i) for job, n in jobs.items() for i in range(n) if distribution.is_chief(Strategy(job, i))]
+    assert writers == [(next(iter(jobs)), 0)]
+
+
+def test_a_strategy_of_one_process_writes_its_files():
+    assert distribution.is_chief(tf.distribute.get_strategy())

@@ -61,7 +61,8 @@ class EpisodicModel(keras.Model, abc.ABC):
     """A Keras model that is trained on meta-batches of episodes. Abstract; the learners are final.
 
     A learner says how one task is classified (`query_outputs`) and how a meta-batch trains it (`train_step`).
-    Everything else, the progress bar, callbacks, logs, checkpoints and saving, is Keras's own.
+    Everything else, the progress bar, callbacks, logs, checkpoints and saving, is Keras's own. Losses are those of the
+    papers: a layer's own regularizers are not added; for weight decay give it to the optimizer.
 
     Args:
         network: the built Keras model that is learned.
@@ -115,6 +116,10 @@ class EpisodicModel(keras.Model, abc.ABC):
             return
         if len(wanted) != len(received) or any(w not in (None, r) for w, r in zip(wanted, received, strict=True)):
             raise ValueError(f"the learner takes inputs of shape {wanted}. Received: support_x with {received}")
+
+    def check_training_episode(self, episode: Episode) -> None:
+        """The same for a meta-batch of `fit`, where training asks for something else."""
+        self.check_episode(episode)
 
     # -- what they share ---------------------------------------------------------------------------------------------
     def compile(self, optimizer="adam", *, jit_compile=False, run_eagerly=False, steps_per_execution=1):
@@ -186,18 +191,27 @@ class EpisodicModel(keras.Model, abc.ABC):
 
     def fit(self, x=None, *args, **kwargs):
         """Keras's `fit` on a dataset of meta-batches (`episode_dataset`), checked before the first step."""
-        self._check_dataset(x, "x")
+        self.check_training_data(x)
         if kwargs.get("validation_data") is not None:
-            self._check_dataset(kwargs["validation_data"], "validation_data")
+            self._check_dataset(kwargs["validation_data"], "validation_data", self.check_episode)
         # Episodes come shuffled; Keras warns where its default is left in place.
         return super().fit(x, *args, **{"shuffle": False, **kwargs})
 
     def evaluate(self, x=None, *args, **kwargs):
         """Keras's `evaluate` on a finite dataset of meta-batches. `tfmeta.evaluate` adds the confidence interval."""
-        self._check_dataset(x, "x")
+        self._check_dataset(x, "x", self.check_episode)
         return super().evaluate(x, *args, **kwargs)
 
-    def _check_dataset(self, dataset, name: str) -> None:
+    def check_training_data(self, dataset) -> None:
+        """Refuse what `fit` cannot take, before any work starts.
+
+        Raises:
+            TypeError: if it is no dataset of meta-batches.
+            ValueError: if the first one does not fit the learner or the devices.
+        """
+        self._check_dataset(dataset, "x", self.check_training_episode)
+
+    def _check_dataset(self, dataset, name: str, check: Callable[[Episode], None]) -> None:
         spec = getattr(dataset, "element_spec", None)
         if not isinstance(dataset, tf.data.Dataset | tf.distribute.DistributedDataset) or not isinstance(spec, Episode):
             raise TypeError(
@@ -206,7 +220,7 @@ class EpisodicModel(keras.Model, abc.ABC):
             )
         if isinstance(dataset, tf.data.Dataset):
             for episode in dataset.take(1):
-                self.check_episode(episode)
+                check(episode)
                 replicas.check_even("meta_batch_size", episode.support_y.shape[0], self.distribute_strategy)
 
     def train_step(self, data) -> dict[str, tf.Tensor]:

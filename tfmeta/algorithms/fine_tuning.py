@@ -43,6 +43,8 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         have no randomness, so that the same support set always gives the same classifier.
     """
 
+    counts_classes = True
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -56,6 +58,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         inputs.check_network(encoder, "encoder")
         inputs.check_embedding(encoder)
         inputs.check_number("inner_lr", inner_lr)
+        inputs.check_steps(eval_inner_steps=eval_inner_steps)
         check_sizes(n_classes=n_classes)
         super().__init__(encoder, inner_steps=eval_inner_steps, eval_inner_steps=eval_inner_steps, loss=None, name=name)
         self.encoder, self.n_classes = encoder, n_classes
@@ -95,19 +98,13 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         """What `fit` trains: the encoder, and the layer of the training classes."""
         return [*self.encoder.trainable_variables, *self.head.trainable_variables]
 
-    def fit(self, x=None, *args, **kwargs):
-        """Keras's `fit` on a dataset of (images, labels), checked before the first step.
+    def check_training_data(self, dataset) -> None:
+        """Refuse what `fit` cannot take, a dataset of (images, labels), before any work starts.
 
         Raises:
-            TypeError: if `x` is no such dataset, or `validation_data` none of episodes.
+            TypeError: if it is no such dataset.
             ValueError: if images do not fit the encoder, or a label is not below `n_classes`.
         """
-        self._check_batches(x)
-        if kwargs.get("validation_data") is not None:
-            self._check_dataset(kwargs["validation_data"], "validation_data")
-        return keras.Model.fit(self, x, *args, **{"shuffle": False, **kwargs})
-
-    def _check_batches(self, dataset) -> None:
         spec = getattr(dataset, "element_spec", None)
         pair = isinstance(spec, tuple) and not isinstance(spec, Episode) and len(spec) == 2
         if not isinstance(dataset, tf.data.Dataset) or not pair or not spec[1].dtype.is_integer:
@@ -135,7 +132,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
     def first_state(self, episode: Episode) -> list[tf.Tensor]:
         """[theta of the encoder if it adapts, kernel `[dim, n_way]`, bias `[n_way]`], the last two zero."""
         theta = super().first_state(episode) if self.adapt_encoder else []
-        n_way, dtype = tf.reduce_max(episode.support_y) + 1, self.head.kernel.dtype
+        n_way, dtype = inputs.count_classes(episode), self.head.kernel.dtype
         return [*theta, tf.zeros([self.dim, n_way], dtype), tf.zeros([n_way], dtype)]
 
     def predict_with(self, weights: functional.Tensors, x: tf.Tensor) -> tf.Tensor:
@@ -209,7 +206,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         self.check_episode(Episode(*(tensor[None] for tensor in task)))
         *theta, kernel, bias = self.fast_weights(task, inner_steps)
         theta = theta or functional.values(self.encoder.trainable_variables)
-        head = keras.layers.Dense(int(bias.shape[0]), name="head")
+        head = keras.layers.Dense(int(bias.shape[0]), dtype=bias.dtype.name, name="head")
         encoder = copies.copy_model(self.encoder, theta, support_x)
         adapted = keras.Sequential([keras.Input(support_x.shape[1:]), encoder, head])
         head.kernel.assign(kernel)

@@ -93,7 +93,8 @@ class MAML(outer_loop.MetaLearner):
 
     def evaluation_settings(self) -> dict[str, int | float]:
         """Settings at test time that a reader of a score must know."""
-        return super().evaluation_settings() | {"inner_lr": self.inner_lr}
+        found = super().evaluation_settings() | {"inner_lr": self.inner_lr}
+        return found if self.inner_clip_norm is None else found | {"inner_clip_norm": self.inner_clip_norm}
 
     def get_config(self):
         """All settings and the learner's own configuration, for `save` and `load_model`."""

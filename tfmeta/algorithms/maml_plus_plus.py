@@ -182,29 +182,35 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
                 value, outputs = functional.query_loss(predict, fast, episode, loss=self.task_loss)
                 return value, outputs, seen
 
-            def step(k, fast, total, averages):
+            def update(k, fast, averages):
                 predict, seen = self._network(k, scales, moving, state)
                 fast, _, _ = functional.inner_update(
                     predict, fast, episode.support_x, episode.support_y,
                     inner_lr=self._rates_of(k, rates), loss=self.task_loss, first_order=first_order,
                     adapted=self._adapted,
                 )  # fmt: skip
-                averages = [stack.write(k, new) for stack, new in zip(averages, seen, strict=True)]
-                if self.multi_step_loss:  # the last step's loss is taken after the loop
-                    weight = tf.where(k < self.inner_steps - 1, tf.gather(weights, k), 0.0)
-                    total += tf.cast(weight, total.dtype) * judge(k + 1, fast)[0]
+                return fast, [stack.write(k, new) for stack, new in zip(averages, seen, strict=True)]
+
+            def step(k, fast, total, averages):
+                fast, averages = update(k, fast, averages)
+                if self.multi_step_loss:
+                    total += tf.cast(tf.gather(weights, k), total.dtype) * judge(k + 1, fast)[0]
                 return k + 1, fast, total, averages
 
             averages = [
                 tf.TensorArray(table.dtype, self.inner_steps + 1, element_shape=table.shape[1:]) for table in moving
             ]
-            _, fast, total, averages = tf.while_loop(
-                lambda k, *_: k < self.inner_steps,
-                step,
-                (tf.constant(0), theta, tf.zeros([], theta[0].dtype), averages),
-                parallel_iterations=1,
-                maximum_iterations=self.inner_steps,  # XLA must know
-            )
+            last_step = self.inner_steps - 1  # after the loop: its queries are judged once, for loss and report
+            fast, total = theta, tf.zeros([], theta[0].dtype)
+            if last_step:  # XLA cannot do a loop of no rounds
+                _, fast, total, averages = tf.while_loop(
+                    lambda k, *_: k < last_step,
+                    step,
+                    (tf.constant(0), fast, total, averages),
+                    parallel_iterations=1,
+                    maximum_iterations=last_step,  # XLA must know
+                )
+            fast, averages = update(tf.constant(last_step), fast, averages)
             value, outputs, seen = judge(tf.constant(self.inner_steps), fast)
             last = tf.cast(weights[-1], value.dtype) if self.multi_step_loss else 1.0
             total += last * value
@@ -250,6 +256,10 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
         if self.moving and not transductive:
             return "moving averages of the inner step"
         return super().batch_norm_mode(transductive=transductive)
+
+    def evaluation_settings(self) -> dict[str, int | float]:
+        """Settings at test time that a reader of a score must know; learned rates are weights."""
+        return super().evaluation_settings() | ({} if self.learn_rates else {"inner_lr": self.inner_lr})
 
     def get_config(self):
         """All settings and the learner's own configuration, for `save` and `load_model`."""

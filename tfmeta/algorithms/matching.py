@@ -234,7 +234,7 @@ class MatchingNetwork(metric.MetricLearner):
 
     def evaluation_settings(self) -> dict[str, int | float | str]:
         """Settings at test time that a reader of a score must know."""
-        found = {"distance": self.distance}
+        found = {"distance": self.distance} | ({} if self.learn_scale else {"scale": self.scale})
         return found | ({"processing_steps": self.processing_steps} if self.full_context else {})
 
     def get_config(self):

@@ -71,6 +71,8 @@ class NearestNeighbour(base.EpisodicModel):
         Only accuracies are reported: scores are similarities, not probabilities, and have no loss.
     """
 
+    counts_classes = True
+
     def __init__(self, encoder: keras.Model | None = None, *, distance: str = "cosine", name: str | None = None):
         similarity.check_distance(distance)
         if encoder is not None:
@@ -99,7 +101,7 @@ class NearestNeighbour(base.EpisodicModel):
             Vinyals et al. (2016), section 4.1. https://arxiv.org/abs/1606.04080
         """
         found = similarity.similarity(self.embed(episode.query_x), self.embed(episode.support_x), self.distance)
-        return nearest_of_class(found, episode.support_y, tf.reduce_max(episode.support_y) + 1)
+        return nearest_of_class(found, episode.support_y, inputs.count_classes(episode))
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""

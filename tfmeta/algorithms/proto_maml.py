@@ -136,7 +136,7 @@ class ProtoMAML(outer_loop.MetaLearner):
     def model_of(self, weights: functional.Tensors, support_x: tf.Tensor) -> keras.Model:
         """A copy of the encoder with a linear head."""
         *theta, kernel, bias = weights
-        head = keras.layers.Dense(int(bias.shape[0]), name="head")
+        head = keras.layers.Dense(int(bias.shape[0]), dtype=bias.dtype.name, name="head")
         model = keras.Sequential(
             [keras.Input(support_x.shape[1:]), copies.copy_model(self.encoder, theta, support_x), head]
         )

@@ -113,7 +113,8 @@ class PrototypicalNetwork(metric.MetricLearner):
         support_x, support_y, n_way = self.checked_support(support_x, support_y)
         prototypes = compute_prototypes(self.embed(support_x), support_y, n_way)
         encoder = copies.copy_model(self.encoder, functional.values(self.encoder.trainable_variables), support_x)
-        head = keras.layers.Dense(n_way, name="prototypes")
+        # Not in bfloat16 where the encoder computes in it: distances need their digits.
+        head = keras.layers.Dense(n_way, dtype=prototypes.dtype.name, name="prototypes")
         adapted = keras.Sequential([keras.Input(support_x.shape[1:]), encoder, head])
         head.kernel.assign(2.0 * tf.transpose(prototypes))
         head.bias.assign(-tf.reduce_sum(prototypes**2, axis=1))

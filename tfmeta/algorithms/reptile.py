@@ -189,18 +189,23 @@ class Reptile(outer_loop.MetaLearner):
     def check_episode(self, episode: Episode) -> None:
         """Refuse a meta-batch that does not fit the learner, or has fewer support images than a mini-batch."""
         super().check_episode(episode)
-        n_support = episode.support_y.shape[1]
-        # One of the two sizes belongs to these episodes: those of training and of test differ in shots.
-        sizes = (self.inner_batch_size, self.eval_inner_batch_size)
-        if n_support is not None and all(size is not None and size > n_support for size in sizes):
+        self._check_size("eval_inner_batch_size", episode)
+
+    def check_training_episode(self, episode: Episode) -> None:
+        """The same for a meta-batch of `fit`, which usually has more shots than one of a test."""
+        super().check_episode(episode)
+        self._check_size("inner_batch_size", episode)
+
+    def _check_size(self, name: str, episode: Episode) -> None:
+        size, n_support = getattr(self, name), episode.support_y.shape[1]
+        if None not in (size, n_support) and size > n_support:
             raise ValueError(
-                f"inner_batch_size must be at most the {n_support} support images of an episode. "
-                f"Received: inner_batch_size={sizes[0]}, eval_inner_batch_size={sizes[1]}"
+                f"{name} must be at most the {n_support} support images of an episode. Received: {name}={size}"
             )
 
-    def evaluation_settings(self) -> dict[str, int | float]:
+    def evaluation_settings(self) -> dict[str, int | float | str]:
         """Settings at test time that a reader of a score must know."""
-        found = super().evaluation_settings() | {"inner_lr": self.inner_lr}
+        found = super().evaluation_settings() | {"inner_lr": self.inner_lr, "inner_optimizer": self.inner_optimizer}
         return found if self.eval_inner_batch_size is None else found | {"inner_batch": self.eval_inner_batch_size}
 
     def get_config(self):
