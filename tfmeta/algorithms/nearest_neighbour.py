@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfmeta import functional
 from tfmeta.algorithms import base, copies, inputs, similarity
 from tfmeta.episodes import Episode
+from tfmeta.stateless import full_precision
 
 
 def nearest_of_class(similarities: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:
@@ -85,7 +86,7 @@ class NearestNeighbour(base.EpisodicModel):
 
     def embed(self, x: tf.Tensor) -> tf.Tensor:
         """Embeddings or pixels `[batch, dim]` of inputs `[batch, ...]`."""
-        return self._network_of_tasks(x, training=False)
+        return full_precision(self._network_of_tasks(x, training=False))
 
     def query_outputs(self, episode: Episode, *, transductive: bool = True) -> tf.Tensor:
         """Class scores of one task's queries.
@@ -149,9 +150,10 @@ class NearestNeighbour(base.EpisodicModel):
             body = keras.layers.Flatten(name="pixels")
         else:
             body = copies.copy_model(self.encoder, functional.values(self.encoder.trainable_variables), support_x)
-        head = NearestHead(len(support_y), n_way, self.distance, name="support_set")
+        embeddings = self.embed(support_x)
+        head = NearestHead(len(support_y), n_way, self.distance, dtype=embeddings.dtype.name, name="support_set")
         adapted = keras.Sequential([keras.Input(support_x.shape[1:]), body, head])
-        head.support.assign(self.embed(support_x))
+        head.support.assign(embeddings)
         head.labels.assign(support_y)
         return adapted
 
