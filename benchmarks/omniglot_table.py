@@ -193,6 +193,8 @@ def main():
                 begin, end = f"<!-- {key}:begin -->", f"<!-- {key}:end -->"
                 if begin in text:
                     text = replace_between(text, begin, end, table)
+                elif page.parent.name == "results":
+                    raise SystemExit(f"{page} must have a place for {key}, between {begin} and {end}")
             pages[page] = fill_scores(text, content["rows"]) if name == "omniglot_short" else text
         if content["rows"]:
             draw(content, path.with_suffix(".png"))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tfmeta
-from tests.helpers import tiny_settings, tiny_splits, train_tiny
+from tests.helpers import ROOT, tiny_settings, tiny_splits, train_tiny
 from tfmeta import pretrained, runs
 from tfmeta.presets import PRESETS
 
@@ -82,6 +82,11 @@ def test_the_packages_own_weights_are_whole_and_named_after_presets(name):
     assert json.loads(json.dumps(card.row)) == card.row
     # Not the score itself, which needs the data: weights of a trained learner, all finite.
     assert all(np.isfinite(weight).all() for weight in learner.get_weights())
+
+
+def test_the_readme_names_every_pretrained_learner():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page or f'"{name}"' in page for name in pretrained.pretrained_names())
 
 
 def test_the_command_judges_a_pretrained_learner(exported, monkeypatch):

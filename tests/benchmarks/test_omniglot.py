@@ -142,6 +142,8 @@ def test_tables_in_the_pages_are_those_of_the_files(path):
     assert omniglot_table.overview(rows, omniglot_table.speeds() if path.stem == "omniglot" else None) in page
     assert omniglot_table.details(rows) in page
     assert path.with_suffix(".png").exists()
+    if path.stem == "omniglot_short":
+        assert omniglot_table.overview(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_table_of_methods_has_the_numbers_of_the_file():

@@ -20,6 +20,8 @@ LEARNERS = {name: method.classify for name, method in METHODS.items()} | {
     "Reptile with mini-batches": lambda: tfmeta.Reptile(network(), inner_lr=0.01, inner_batch_size=3),
     "PrototypicalNetwork": lambda: tfmeta.PrototypicalNetwork(network(head=False)),
     "MatchingNetwork": lambda: tfmeta.MatchingNetwork(network(head=False)),
+    "full context": lambda: tfmeta.MatchingNetwork(network(head=False), full_context=True, processing_steps=2),
+    "first order first": lambda: tfmeta.MAMLPlusPlus(network(), inner_lr=0.2, inner_steps=2, first_order_steps=2),
     "dropout": lambda: tfmeta.MAML(with_dropout(), inner_lr=0.1),
 }
 

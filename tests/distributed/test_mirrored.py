@@ -13,8 +13,8 @@ from tests.helpers import ROOT, environment
 from tfmeta.algorithms import replicas
 
 LEARNERS = (
-    *METHODS, "Reptile with mini-batches", "PrototypicalNetwork", "MatchingNetwork", "dropout",
-    "FineTunedClassifier",
+    *METHODS, "Reptile with mini-batches", "PrototypicalNetwork", "MatchingNetwork", "full context",
+    "first order first", "dropout", "FineTunedClassifier",
 )  # fmt: skip
 
 

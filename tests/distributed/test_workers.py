@@ -14,7 +14,7 @@ from tfmeta import checkpoints, runs
 
 SETTINGS = {
     "method": "maml", "n_way": 3, "n_query": 2, "meta_batch_size": 4, "filters": 4, "epochs": 30, "steps_per_epoch": 1,
-    "optimizer": "sgd", "learning_rate": 0.03, "test_episodes": 10,
+    "optimizer": "sgd", "learning_rate": 0.03, "schedule": "constant", "inner_lr": 0.4, "test_episodes": 10,
 }  # fmt: skip
 
 
