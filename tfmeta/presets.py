@@ -87,7 +87,7 @@ _METHODS: dict[str, dict] = {
             "epochs": 200, "inner_lr": 5e-4, "inner_steps": 10, "inner_batch_size": 20, "eval_inner_batch_size": 10,
         },
         "deviations": (
-            "the inner Adam's second moments start from zero in every task: tasks can then be run side by side",
+            "the tasks of a meta-batch run side by side, all from the same second moments of Adam: it is faster",
         ),
         "paper": ((97.68, 0.04), (99.48, 0.06), (89.43, 0.14), (97.12, 0.32)),
     },

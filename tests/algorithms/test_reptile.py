@@ -115,11 +115,48 @@ def test_adam_moves_by_the_rate_however_small_the_gradient():
         assert fast.numpy().item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_moments_start_anew_in_every_task(random_episodes):
-    learner, episodes = tfmeta.Reptile(smooth_network(), inner_lr=0.05), random_episodes()
-    alone = learner.fast_weights(task(episodes, 1))
-    learner.fast_weights(task(episodes, 0))
-    assert_same(learner.fast_weights(task(episodes, 1)), alone, rtol=0)
+def naive_adam(network, start, moments, one, first, steps, rate=0.02):
+    """Weights and moments after some inner steps, `first` steps having been taken before."""
+    fast = [np.asarray(w) for w in start]
+    for t in range(first + 1, first + steps + 1):
+        gradients = support_gradient(network, [tf.constant(w) for w in fast], one.support_x, one.support_y)
+        moments = [0.999 * v + 0.001 * g.numpy() ** 2 for v, g in zip(moments, gradients, strict=True)]
+        size = rate * np.sqrt(1 - 0.999**t)
+        fast = [w - size * g / (np.sqrt(v) + 1e-8) for w, g, v in zip(fast, gradients, moments, strict=True)]
+    return fast, moments
+
+
+@pytest.mark.parametrize("batch", [1, 3])  # taking turns as in the authors' code; side by side, with mean moments
+def test_moments_are_carried_from_task_to_task(random_episodes, batch):
+    network = smooth_network()
+    learner = tfmeta.Reptile(network, inner_lr=0.02, inner_steps=4)
+    learner.compile(optimizer=keras.optimizers.SGD(0.5))
+    theta = [w.numpy() for w in network.trainable_variables]
+    moments = [np.zeros(w.shape) for w in theta]
+    for k in range(3):
+        episodes = random_episodes(batch=batch, seed=k)
+        ends = [naive_adam(network, theta, moments, task(episodes, i), 4 * k, 4) for i in range(batch)]
+        fast, ended = ([np.mean(part, axis=0) for part in zip(*side, strict=True)] for side in zip(*ends, strict=True))
+        theta, moments = [w + 0.5 * (f - w) for w, f in zip(theta, fast, strict=True)], ended
+        learner.train_on_batch(episodes)
+        assert_same([w.numpy() for w in network.trainable_variables], theta, rtol=1e-6, atol=1e-9)
+        assert_same([v.numpy() for v in learner.moments], moments, rtol=1e-6, atol=1e-15)
+    # A test starts from them, and leaves them alone.
+    one = task(random_episodes(seed=9))
+    expected, _ = naive_adam(network, theta, moments, one, 12, 4)
+    for _ in range(2):
+        assert_same(learner.fast_weights(one), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_moments_start_anew_in_every_task_where_that_is_asked_for(random_episodes):
+    network, episodes = smooth_network(), random_episodes()
+    learner = tfmeta.Reptile(network, inner_lr=0.02, inner_steps=4, carry_moments=False)
+    assert learner.statistics == tfmeta.Reptile(network, inner_optimizer="sgd").statistics == []
+    learner.compile(optimizer=keras.optimizers.SGD(0.5))
+    learner.train_on_batch(episodes)
+    theta, one = [w.numpy() for w in network.trainable_variables], task(episodes, 1)
+    expected, _ = naive_adam(network, theta, [np.zeros(w.shape) for w in theta], one, 0, 4)
+    assert_same(learner.fast_weights(one), expected, rtol=1e-6, atol=1e-9)
 
 
 # -- mini-batches --------------------------------------------------------------------------------------------------
@@ -149,7 +186,8 @@ def test_mini_batches_are_reproducible_and_depend_on_seed_and_step():
 def test_training_draws_other_mini_batches_for_every_task_and_step(random_episodes):
     episodes = random_episodes(batch=1)
     twins = tfmeta.Episode(*(tf.concat([tensor, tensor], axis=0) for tensor in episodes))
-    learner, one = tfmeta.Reptile(smooth_network(), inner_steps=1, inner_batch_size=2), task(episodes)
+    anew = {"inner_steps": 1, "carry_moments": False}
+    learner, one = tfmeta.Reptile(smooth_network(), inner_batch_size=2, **anew), task(episodes)
     learner.compile(optimizer=keras.optimizers.SGD(0.0))
     salts = []
     for _ in range(3):
@@ -161,7 +199,7 @@ def test_training_draws_other_mini_batches_for_every_task_and_step(random_episod
     np.testing.assert_array_equal(moves[2], np.concatenate([np.ravel(g) for g in task_gradient(learner, one, 2)]))
     # A step sees its mini-batch and nothing else.
     rows = mini_batch(6, 2, tf.constant(0), tf.constant([4, 1], tf.int64))
-    alone = tfmeta.Reptile(learner.learner, inner_steps=1)
+    alone = tfmeta.Reptile(learner.learner, **anew)
     part = one._replace(support_x=tf.gather(one.support_x, rows), support_y=tf.gather(one.support_y, rows))
     assert_same(task_gradient(learner, one, 4), task_gradient(alone, part), rtol=1e-7, atol=1e-12)
 

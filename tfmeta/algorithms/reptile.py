@@ -86,6 +86,9 @@ class Reptile(outer_loop.MetaLearner):
         inner_batch_size: examples in an inner step in training; the whole support set by default.
         eval_inner_batch_size: the same when evaluated or adapted; `inner_batch_size` by default.
         inner_optimizer: `"adam"` (with beta1 = 0, so that no momentum is carried over) or `"sgd"`.
+        carry_moments: let Adam's second moments go on from task to task, as in the authors' code: they then know how
+            large a gradient usually is, and a weight that matters little moves little. Else they start from zero in
+            every task, and the first inner step moves every weight by `inner_lr`. Doubles what is saved.
         loss: as for `MAML`.
         name: Keras name.
 
@@ -98,8 +101,9 @@ class Reptile(outer_loop.MetaLearner):
         https://arxiv.org/abs/1803.02999
 
     Note:
-        Adam's second moments start from zero in every task, where the authors' code goes on with those of the task
-        before: tasks can then be run side by side, and a task's result does not depend on which came first.
+        The tasks of a meta-batch run side by side: all start from the same moments, and the mean of where theirs ended
+        goes on. In the authors' code they take turns, each with the moments of the one before. Testing uses the moments
+        of training and leaves them alone.
     """
 
     def __init__(
@@ -112,6 +116,7 @@ class Reptile(outer_loop.MetaLearner):
         inner_batch_size: int | None = None,
         eval_inner_batch_size: int | None = None,
         inner_optimizer: str = "adam",
+        carry_moments: bool = True,
         loss=None,
         name: str | None = None,
     ):
@@ -132,11 +137,30 @@ class Reptile(outer_loop.MetaLearner):
         self.inner_batch_size = None if inner_batch_size is None else int(inner_batch_size)
         self.eval_inner_batch_size = None if eval_inner_batch_size is None else int(eval_inner_batch_size)
         self.inner_optimizer = inner_optimizer
+        self.carry_moments = bool(carry_moments)
+        self.moments, self.moment_steps = [], []
+        if self.carry_moments and inner_optimizer == "adam":
+            self.moments = [
+                self._statistic(f"moment_{v.path.replace('/', '_')}", v.shape, v.dtype)
+                for v in learner.trainable_variables
+            ]
+            self.moment_steps = [self._statistic("moment_steps", (), "float32")]
+
+    def _statistic(self, name, shape, dtype):
+        return self.add_weight(shape=shape, dtype=dtype, initializer="zeros", trainable=False, name=name)
+
+    @property
+    def statistics(self) -> list[keras.Variable]:
+        """Adam's second moments, if they are carried on, and the number of inner steps that they have seen."""
+        return [*self.moments, *self.moment_steps]
+
+    def _first_moments(self, theta: functional.Tensors) -> list[tf.Tensor]:
+        return functional.values(self.moments) or [tf.zeros_like(weight) for weight in theta]
 
     def first_state(self, episode: Episode):
-        """Theta, and zero second moments."""
+        """Theta, and the second moments that tasks start from."""
         theta = super().first_state(episode)
-        return theta, [tf.zeros_like(weight) for weight in theta]
+        return theta, self._first_moments(theta)
 
     def weights_in(self, state) -> list[tf.Tensor]:
         """The fast weights in a state."""
@@ -163,6 +187,8 @@ class Reptile(outer_loop.MetaLearner):
         if self.inner_optimizer == "sgd":
             return [w - self.inner_lr * g for w, g in zip(theta, gradients, strict=True)], moments
         count = tf.cast(step + 1, theta[0].dtype)
+        if self.moment_steps:
+            count += tf.cast(self.moment_steps[0].value, count.dtype)
         # tf.cast would round 0.999 to float32 on its way to float64.
         rate = self.inner_lr * tf.sqrt(1.0 - tf.convert_to_tensor(_BETA_2, count.dtype) ** count)
         moments = [_BETA_2 * v + (1.0 - _BETA_2) * g**2 for v, g in zip(moments, gradients, strict=True)]
@@ -176,15 +202,16 @@ class Reptile(outer_loop.MetaLearner):
         """`theta - theta'`, whose mean over tasks is the paper's outer direction; the loss is that of the queries."""
         seed = tf.stack([tf.cast(salt, tf.int64), tf.constant(1, tf.int64)])
         state = self._task_state(salt)
-        first = (list(params), [tf.zeros_like(weight) for weight in params])
-        _, (fast, _) = tf.while_loop(
+        first = (list(params), self._first_moments(params))
+        _, (fast, moments) = tf.while_loop(
             lambda k, _: k < self.inner_steps,
             lambda k, s: (k + 1, self._update(k, s, episode, seed, self.inner_batch_size, state)),
             (tf.constant(0), first),
             parallel_iterations=1,
         )
         loss, outputs = functional.query_loss(self.learner, fast, episode, loss=self.task_loss, non_trainable=state)
-        return functional.MetaGradient(loss, [w - f for w, f in zip(params, fast, strict=True)], [], outputs)
+        seen = [*moments, self.moment_steps[0].value + float(self.inner_steps)] if self.moment_steps else []
+        return functional.MetaGradient(loss, [w - f for w, f in zip(params, fast, strict=True)], [], outputs, seen)
 
     def check_episode(self, episode: Episode) -> None:
         """Refuse a meta-batch that does not fit the learner, or has fewer support images than a mini-batch."""
@@ -215,4 +242,5 @@ class Reptile(outer_loop.MetaLearner):
             "inner_batch_size": self.inner_batch_size,
             "eval_inner_batch_size": self.eval_inner_batch_size,
             "inner_optimizer": self.inner_optimizer,
+            "carry_moments": self.carry_moments,
         }
