@@ -162,7 +162,11 @@ def draw(content, path):
             axes.set_xlabel("accuracy, %")
             best = [v for m in methods if m != "nearest-neighbour" for v in _values(found, cell_name(m, index))]
             if best:
-                axes.set_xlim(min(best) - 2, 100.3)
+                left = min(best) - 2
+                axes.set_xlim(left, 100.3)
+                for y, method in enumerate(reversed(methods)):
+                    if (ours := _values(found, cell_name(method, index))[:1]) and ours[0] < left:
+                        axes.text(left, y, f" \u25c2 {ours[0]:.0f} %", fontsize=7, va="center")
         marks = [
             plt.Line2D([], [], marker="o", color="#0072B2", linestyle="none", markersize=4),
             plt.Line2D([], [], marker="o", color="#0072B2", markerfacecolor="white", linestyle="none", markersize=4),
