@@ -140,7 +140,7 @@ def draw(content, path):
     shown = [i for i in range(len(CELLS)) if any(cell_name(m, i) in found for m in methods)]
     with plt.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
         figure, panels = plt.subplots(
-            1, len(shown), figsize=(1.4 + 2.2 * len(shown), 1.1 + 0.28 * len(methods)), sharey=True, squeeze=False,
+            1, len(shown), figsize=(1.6 + 2.2 * len(shown), 1.6 + 0.28 * len(methods)), sharey=True, squeeze=False,
             layout="constrained",
         )  # fmt: skip
         for axes, index in zip(panels[0], shown, strict=True):
@@ -173,7 +173,7 @@ def draw(content, path):
             plt.Line2D([], [], marker="x", color="#D55E00", linestyle="none", markersize=5),
         ]
         names = ["tfmeta (95 % interval)", "tfmeta, batch norm one query at a time", "the paper"]
-        figure.legend(marks, names, loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(marks, names, loc="outside lower center", ncols=3 if len(shown) > 2 else 1, frameon=False)
         with files.whole(path) as beside:
             figure.savefig(beside, dpi=130)
         plt.close(figure)
