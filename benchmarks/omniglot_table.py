@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import ROOT
+from benchmarks.omniglot_order import orders
 from benchmarks.omniglot_speed import projected_hours
 from benchmarks.table import replace_between
 from tfmeta import files
@@ -50,7 +51,8 @@ def paper_text(name):
     accuracy, interval = PRESETS[name].paper
     if accuracy is None:
         return ""
-    return f"{accuracy:g}" if interval is None else f"{accuracy:g} ± {interval:g}"
+    digits = 1 if accuracy == round(accuracy, 1) else 2
+    return f"{accuracy:.{digits}f}" if interval is None else f"{accuracy:.{digits}f} ± {interval:.{digits}f}"
 
 
 def overview(rows, speeds=None):
@@ -192,6 +194,8 @@ def main():
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
         known = speeds() if name == "omniglot" else None
         tables = {f"{name}:overview": overview(content["rows"], known), f"{name}:details": details(content["rows"])}
+        if name == "omniglot_short":
+            tables[f"{name}:orders"] = orders(content["rows"], LABELS)
         for page, text in pages.items():
             for key, table in tables.items():
                 begin, end = f"<!-- {key}:begin -->", f"<!-- {key}:end -->"

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks import omniglot, omniglot_cells, omniglot_speed, omniglot_table
+from benchmarks import omniglot, omniglot_cells, omniglot_order, omniglot_speed, omniglot_table
 from tests.helpers import ROOT, tiny_settings, tiny_splits, train_tiny
 from tfmeta import runs
 from tfmeta.presets import PRESETS, Preset
@@ -146,6 +146,7 @@ def test_tables_in_the_pages_are_those_of_the_files(path):
     assert path.with_suffix(".png").exists()
     if path.stem == "omniglot_short":
         assert omniglot_table.overview(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
+        assert omniglot_order.orders(rows, omniglot_table.LABELS) in page
 
 
 def test_the_readmes_table_of_methods_has_the_numbers_of_the_file():
@@ -170,3 +171,24 @@ def test_the_picture_shows_every_cell(tmp_path):
     row = {"cell": "maml-omniglot-5w1s", "scores": [{"accuracy": 0.97, "interval": 0.01}]}
     omniglot_table.draw({"rows": [row]}, tmp_path / "dots.png")
     assert (tmp_path / "dots.png").stat().st_size > 5000
+
+
+def test_orders_and_pairs_that_are_the_other_way_round():
+    labels = {"a": "A", "b": "B", "c": "C"}
+    ours = {"a": (90.0, 0.3), "b": (95.0, 0.3), "c": (94.7, 0.3)}
+    assert omniglot_order.in_order(ours, labels) == "B ≈ C > A"
+    assert omniglot_order.in_order({}, labels) == ""
+    papers = {"a": (96.0, 0.1), "b": (95.0, None), "c": (95.05, 0.2)}
+    # B before C here is within the intervals, so it is not a swap although the papers have them the other way.
+    assert omniglot_order.swapped(ours, papers) == [("b", "a"), ("c", "a")]
+    assert omniglot_order.swapped(ours, {}) == []
+
+
+def test_the_table_of_orders_takes_the_papers_of_the_methods_that_were_run():
+    rows = [
+        {"cell": f"{method}-omniglot-5w1s", "scores": [{"accuracy": value, "interval": 0.002}]}
+        for method, value in (("maml", 0.90), ("reptile", 0.95), ("anil", 0.97))
+    ]
+    table = omniglot_order.orders(rows, omniglot_table.LABELS).splitlines()
+    assert table[2] == "| 5-way 1-shot | ANIL > Reptile > MAML | MAML > Reptile | Reptile before MAML |"
+    assert table[3] == "| 5-way 5-shot |  |  | - |"
