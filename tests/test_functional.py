@@ -202,14 +202,6 @@ def test_cross_entropy_and_accuracy_by_hand():
     assert float(functional.accuracy(labels, logits)) == pytest.approx(1 / 3)
 
 
-def test_without_dropout_keeps_everything_and_puts_rates_back():
-    network = keras.Sequential([keras.Input((1000,)), keras.layers.Dropout(0.5)])
-    ones = np.ones((1, 1000), np.float32)
-    with functional.without_dropout(network):
-        np.testing.assert_array_equal(network(ones, training=True), ones)
-    assert float(tf.reduce_min(network(ones, training=True))) == 0.0
-
-
 def test_errors_name_what_was_received(random_episodes):
     network, episode = smooth_network(), one(random_episodes())
     params = functional.values(network.trainable_variables)
@@ -252,19 +244,3 @@ def test_what_is_not_adapted_stays(random_episodes):
     )
     assert_same(fast[:3], params[:3], rtol=0)
     assert np.abs(fast[3] - params[3]).max() > 1e-3
-
-
-def test_a_clipped_step_has_the_norm_asked_for(random_episodes):
-    network, episode = smooth_network(), one(random_episodes())
-    params = functional.values(network.trainable_variables)
-    support = {"support_x": episode.support_x, "support_y": episode.support_y, "inner_lr": 1.0, "inner_steps": 1}
-    free = functional.adapt(network, params, **support)
-    clipped = functional.adapt(network, params, **support, clip_norm=0.01)
-    step = [a - b for a, b in zip(clipped, params, strict=True)]
-    assert float(tf.linalg.global_norm(step)) == pytest.approx(0.01)
-    longer = [a - b for a, b in zip(free, params, strict=True)]
-    assert_same(step, [s * 0.01 / tf.linalg.global_norm(longer) for s in longer], rtol=1e-9, atol=1e-12)
-    with pytest.raises(ValueError, match=r"clip_norm needs gradient_mode='nested'. Received: clip_norm=1.0"):
-        functional.meta_gradient(
-            network, params, episode, inner_lr=0.1, inner_steps=1, gradient_mode="mixed", clip_norm=1.0
-        )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfmeta.episodes import Episode, check_seed, check_sizes
+from tfmeta.episodes import Episode, check_seed, check_sizes, count_classes
 
 Transform = Callable[[Episode, tf.Tensor], Episode]
 
@@ -76,13 +76,17 @@ def rotate_classes(episode: Episode, key: tf.Tensor) -> Episode:
     Raises:
         ValueError: if the images are not square.
 
+    Note:
+        For classes that are not turned copies of each other: where turns already are classes of their own, as in
+        `load_omniglot()`, two classes of a task can come out with the same images.
+
     References:
         Santoro et al. (2016), section 4.1. https://arxiv.org/abs/1605.06065
     """
     height, width = episode.support_x.shape[-3:-1]
     if height != width:
         raise ValueError(f"rotate_classes needs square images. Received: images of {height}x{width} pixels")
-    n_way = 1 + tf.maximum(tf.reduce_max(episode.support_y), tf.reduce_max(episode.query_y))
+    n_way = count_classes(episode)
     turns = tf.random.stateless_uniform([tf.shape(episode.support_y)[0], n_way], key, 0, 4, tf.int32)
 
     def turned(x, y):
@@ -197,7 +201,7 @@ def label_noise(episode: Episode, key: tf.Tensor, *, fraction: float = 0.2) -> E
         raise ValueError(f"fraction must be from 0 to 1. Received: fraction={fraction!r}")
     keys = tf.random.split(key, 2)
     y = episode.support_y
-    n_way = 1 + tf.maximum(tf.reduce_max(y), tf.reduce_max(episode.query_y))
-    # 1 to n_way - 1 places on, so never the right one.
-    wrong = (y + tf.random.stateless_uniform(tf.shape(y), keys[0], 1, n_way, tf.int32)) % n_way
+    n_way = count_classes(episode)
+    # 1 to n_way - 1 places on, so never the right one, unless there is no other.
+    wrong = (y + tf.random.stateless_uniform(tf.shape(y), keys[0], 1, tf.maximum(n_way, 2), tf.int32)) % n_way
     return episode._replace(support_y=tf.where(tf.random.stateless_uniform(tf.shape(y), keys[1]) < fraction, wrong, y))

@@ -37,6 +37,11 @@ class Episode(NamedTuple):
     query_y: tf.Tensor
 
 
+def count_classes(episode: Episode) -> tf.Tensor:
+    """`n_way` of a task or a meta-batch, also where wrong labels (`label_noise`) have left a class without support."""
+    return 1 + tf.maximum(tf.reduce_max(episode.support_y), tf.reduce_max(episode.query_y))
+
+
 def check_sizes(**sizes: int) -> None:
     """Refuse sizes that are not positive whole numbers.
 

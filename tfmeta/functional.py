@@ -20,6 +20,7 @@ __all__ = [
     "Tensors",
     "accuracy",
     "adapt",
+    "clipped",
     "cross_entropy",
     "forward",
     "inner_rates",
@@ -48,7 +49,7 @@ def inner_rates(inner_lr: float | tf.Tensor | Tensors, params: Tensors) -> list[
         ValueError: if `inner_lr` is a list of another length than `params`, or a rate has another shape.
 
     References:
-        Li et al. (2017), equation 1. https://arxiv.org/abs/1707.09835
+        Li et al. (2017), equation 2. https://arxiv.org/abs/1707.09835
     """
     if isinstance(inner_lr, list | tuple):
         if len(inner_lr) != len(params):
@@ -64,12 +65,38 @@ def inner_rates(inner_lr: float | tf.Tensor | Tensors, params: Tensors) -> list[
                     f"Received: inner_lr[{i}] with shape={tuple(rate.shape)}"
                 )
         return rates
+    shape = tf.TensorShape(getattr(inner_lr, "shape", []))
+    if shape.rank:
+        raise ValueError(
+            f"inner_lr must be one number, or a list with one rate for each of the {len(params)} adapted parameter "
+            f"tensors. Received: inner_lr of type {type(inner_lr).__name__} with shape={tuple(shape)}"
+        )
     return [_number(inner_lr, weight.dtype) for weight in params]
 
 
 def _number(rate: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     # tf.cast alone would round a Python number to float32 on its way to float64.
     return tf.cast(rate, dtype) if tf.is_tensor(rate) else tf.convert_to_tensor(rate, dtype)
+
+
+def clipped(gradients: Tensors, norm: float) -> list[tf.Tensor]:
+    """Gradients scaled down together to a global norm where theirs is larger.
+
+    Args:
+        gradients: tensors.
+        norm: the largest root of the sum of all squares.
+
+    Returns:
+        Tensors like `gradients`. Unlike `tf.clip_by_global_norm`, whose derivative is not a number where all gradients
+        are 0, differentiable wherever the norm is not just `norm`.
+
+    References:
+        Pascanu, Mikolov, Bengio (2013), algorithm 1. https://arxiv.org/abs/1211.5063
+    """
+    squared = tf.add_n([tf.reduce_sum(tf.cast(g, gradients[0].dtype) ** 2) for g in gradients])
+    limit = tf.cast(_number(norm, squared.dtype) ** 2, squared.dtype)
+    scale = tf.sqrt(limit / tf.maximum(squared, limit))
+    return [g * tf.cast(scale, g.dtype) for g in gradients]
 
 
 def inner_update(
@@ -117,7 +144,7 @@ def inner_update(
         value = tf.reduce_mean(loss(y, outputs))
     gradients = gradient(tape, value, moving)
     if clip_norm is not None:
-        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+        gradients = clipped(gradients, clip_norm)
     if first_order:
         gradients = [tf.stop_gradient(g) for g in gradients]
     new = list(params)
@@ -262,7 +289,7 @@ def meta_gradient(
             start=start, adversarial_epsilon=adversarial_epsilon, non_trainable=non_trainable,
         )  # fmt: skip
     params = [tf.identity(weight) for weight in params]
-    rates = [tf.convert_to_tensor(rate) for rate in inner_lr] if isinstance(inner_lr, list | tuple) else []
+    rates = [_number(rate, params[0].dtype) for rate in inner_lr] if isinstance(inner_lr, list | tuple) else []
     with tf.GradientTape() as outer:
         outer.watch([params, rates])
         fast = adapt(

@@ -77,6 +77,9 @@ def query_loss(
     References:
         Finn et al. (2017), equation 2. https://arxiv.org/abs/1703.03400; Goodfellow et al. (2015), section 5, with
         alpha = 0.5. https://arxiv.org/abs/1412.6572
+
+    Note:
+        Moved images are not cut off at black and white, since inputs need not be images from 0 to 1.
     """
     if not adversarial_epsilon:
         outputs = forward(learner, fast, episode.query_x, non_trainable=non_trainable)

@@ -16,6 +16,12 @@ import tensorflow as tf
 from tfmeta.moments import exact_moments
 
 _HALF = (tf.float16, tf.bfloat16)
+# Layers that do something at random in training, and the attributes that say how much.
+_NOISE = (
+    ((keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout), ("rate",)),
+    ((keras.layers.GaussianNoise,), ("stddev",)),
+    ((keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell), ("dropout", "recurrent_dropout")),
+)
 
 Tensors = Sequence[tf.Tensor]
 Predictor = Callable[[Tensors, tf.Tensor], tf.Tensor]
@@ -85,12 +91,14 @@ def full_precision(outputs: tf.Tensor) -> tf.Tensor:
 
 @contextlib.contextmanager
 def without_dropout(learner: keras.Model) -> Iterator[None]:
-    """Within the block, dropout layers pass everything on although batch norm runs with `training=True`.
+    """Within the block, dropout and noise layers pass everything on although batch norm runs with `training=True`.
 
     Keras has one `training` flag for both. Judging an adapted model needs batch statistics without dropout's noise.
+    The dropout inside of recurrent layers is meant, too. Layers that turn or cut images at random are not: they belong
+    to the data (`tfmeta.augmentation`), and stay active in a learner whose batch norm runs in training mode.
 
     Args:
-        learner: the model; its dropout rates are put back at the end of the block.
+        learner: the model; its rates are put back at the end of the block.
 
     Returns:
         A context.
@@ -98,19 +106,20 @@ def without_dropout(learner: keras.Model) -> Iterator[None]:
     References:
         Srivastava et al. (2014), "Dropout", section 10. https://jmlr.org/papers/v15/srivastava14a.html
     """
-    dropping = [
-        layer
+    found = [
+        (layer, name, getattr(layer, name))
         for layer in learner._flatten_layers()
-        if isinstance(layer, keras.layers.Dropout | keras.layers.GaussianDropout | keras.layers.AlphaDropout)
+        for kinds, names in _NOISE
+        for name in names
+        if isinstance(layer, kinds)
     ]
-    rates = [layer.rate for layer in dropping]
     try:
-        for layer in dropping:
-            layer.rate = 0.0
+        for layer, name, _ in found:
+            setattr(layer, name, 0.0)
         yield
     finally:
-        for layer, rate in zip(dropping, rates, strict=True):
-            layer.rate = rate
+        for layer, name, rate in found:
+            setattr(layer, name, rate)
 
 
 def gradient(tape: tf.GradientTape, value: tf.Tensor, params: Tensors) -> list[tf.Tensor]:

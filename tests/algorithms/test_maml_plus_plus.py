@@ -49,7 +49,9 @@ def test_each_part_makes_a_difference(stream, on):
 def test_weights_of_the_steps_by_hand():
     np.testing.assert_allclose(step_weights(5, 0, 10), [0.2] * 5, rtol=1e-6)
     np.testing.assert_allclose(step_weights(5, 5, 10), [0.1] * 4 + [0.6], rtol=1e-6)
-    np.testing.assert_allclose(step_weights(5, 100, 10), [0.006] * 4 + [0.976], rtol=1e-6)
+    np.testing.assert_allclose(step_weights(5, 9.9, 10), [0.006] * 4 + [0.976], rtol=1e-6)
+    for late in (10, 100):
+        np.testing.assert_array_equal(step_weights(5, late, 10), [0] * 4 + [1])
     np.testing.assert_allclose(step_weights(1, 3, 10), [1.0])
 
 
@@ -85,21 +87,33 @@ def naive_loss(learner, episode, weights):
             outputs = functional.forward(learner.learner, with_scales(values, k), episode.support_x)
             loss = functional.cross_entropy(episode.support_y, outputs)
         gradients = tape.gradient(loss, [values[i] for i in learner._adapted])
-        for i, rate, g in zip(learner._adapted, learner.rates, gradients, strict=True):
-            values[i] = values[i] - rate.value[k] * g
+        for j, (i, g) in enumerate(zip(learner._adapted, gradients, strict=True)):
+            rate = learner.rates[j].value[k] if learner.rates else learner.inner_lr
+            values[i] = values[i] - rate * g
         outputs = functional.forward(learner.learner, with_scales(values, k + 1), episode.query_x)
         total += weights[k] * functional.cross_entropy(episode.query_y, outputs).numpy()
     return total
 
 
-def test_gradient_of_weights_rates_and_scales_equals_finite_differences(random_episodes):
-    learner = smooth(multi_step_loss=10)
+PARTS = {
+    "all": {"multi_step_loss": 10},
+    "learned rates": OFF | {"learn_rates": True},
+    "multi-step loss": OFF | {"multi_step_loss": 10},
+    "per-step batch norm": OFF | {"per_step_batch_norm": True},
+    "after the multi-step loss": {"multi_step_loss": 5},
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_gradient_of_weights_rates_and_scales_equals_finite_differences(random_episodes, part):
+    learner = smooth(**PARTS[part])
     learner.optimizer.iterations.assign(5)
     episode = Episode(*(tensor[0] for tensor in random_episodes()))
-    weights = [0.25, 0.75]
-    np.testing.assert_allclose(step_weights(2, 5, 10), weights)
+    weights = [0.25, 0.75] if learner.multi_step_loss == 10 else [0.0, 1.0]
+    np.testing.assert_allclose(step_weights(2, 5, learner.multi_step_loss or 1), weights)
     variables = learner.meta_variables
-    found = learner.task_gradient(functional.values(variables), episode, tf.constant(0, tf.int64))
+    in_graph = tf.function(learner.task_gradient)
+    found = in_graph(functional.values(variables), episode, tf.constant(0, tf.int64))
     rng = np.random.default_rng(1)
     start, direction = [v.numpy() for v in variables], [rng.normal(size=v.shape) for v in variables]
 
@@ -186,3 +200,31 @@ def test_bad_settings_are_named():
     ):
         with pytest.raises(ValueError, match=message):
             small(**options)
+
+
+def test_before_any_step_it_predicts_with_the_batch_norm_that_was_trained(stream):
+    """The network's own scales are never trained where each step has its own; those of no step are."""
+    learner = small()
+    learner.fit(stream, steps_per_epoch=3, verbose=0)
+    episode = Episode(*(tensor[0] for tensor in next(iter(stream))))
+    found = learner(episode.query_x, training=True).numpy()
+    wanted = learner.adaptation_path(episode, 1)["query_loss"][0]
+    assert float(functional.cross_entropy(episode.query_y, found)) == pytest.approx(float(wanted), rel=1e-5)
+    assert np.abs(found - learner.learner(episode.query_x, training=True).numpy()).max() > 1e-4
+    predicted = learner.predict(episode.query_x, verbose=0)
+    np.testing.assert_allclose(predicted, learner(episode.query_x), rtol=1e-4, atol=1e-5)
+
+
+def test_an_outer_rate_along_a_cosine_goes_on_after_loading(stream, tmp_path):
+    learner = small()
+    learner.compile(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 4, alpha=0.01)))
+    rates = []
+    for _ in range(3):
+        learner.fit(stream, steps_per_epoch=1, verbose=0)
+        rates.append(float(learner.optimizer.learning_rate))
+    expected = [1e-2 * (0.99 * 0.5 * (1 + np.cos(np.pi * k / 4)) + 0.01) for k in (1, 2, 3)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+    learner.save(tmp_path / "m.keras")
+    loaded = keras.models.load_model(tmp_path / "m.keras")
+    loaded.fit(stream, steps_per_epoch=1, verbose=0)
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(1e-4)

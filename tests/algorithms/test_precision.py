@@ -13,7 +13,7 @@ LEARNERS = {
     "mixed mode": lambda: tfmeta.MAML(network(3), inner_lr=0.1, gradient_mode="mixed"),
     "MetaSGD": lambda: tfmeta.MetaSGD(network(3), initial_rates=0.1),
     "ANIL": lambda: tfmeta.ANIL(network(3), inner_lr=0.1),
-    "MAMLPlusPlus": lambda: tfmeta.MAMLPlusPlus(network(3), inner_lr=0.1, inner_steps=1),
+    "MAMLPlusPlus": lambda: tfmeta.MAMLPlusPlus(network(3), inner_lr=0.1, inner_steps=2),
     "Reptile": lambda: tfmeta.Reptile(network(3), inner_lr=0.1, inner_steps=2, inner_optimizer="sgd"),
     "PrototypicalNetwork": lambda: tfmeta.PrototypicalNetwork(network(None)),
 }

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.algorithms import base, copies, inputs
-from tfmeta.episodes import Episode
+from tfmeta.episodes import Episode, count_classes
+from tfmeta.stateless import full_precision
 
 # What the inner loop carries from step to step: the fast weights, and whatever else a method needs.
 State = Any
@@ -34,7 +35,6 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
     def __init__(
         self, learner: keras.Model, *, inner_steps: int, eval_inner_steps: int | None, loss, name: str | None = None
     ):
-        inputs.check_network(learner, "learner")
         inputs.check_steps(inner_steps=inner_steps)
         inputs.check_steps(eval_inner_steps=inner_steps if eval_inner_steps is None else eval_inner_steps)
         super().__init__(learner, name=name)
@@ -118,6 +118,7 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
             return tf.map_fn(
                 lambda query: self.predict_with(fast, tf.concat([episode.support_x, query[None]], axis=0))[-1],
                 episode.query_x,
+                fn_output_signature=full_precision(fast[0]).dtype,
             )
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
@@ -139,7 +140,7 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
         if shape is None:
             shape = tuple(self.learner(episode.support_x[0, :1]).shape[1:])
         if inputs.is_classification(episode):
-            n_way = int(inputs.count_classes(episode))
+            n_way = int(count_classes(episode))
             if shape[-1] != n_way:
                 raise ValueError(
                     f"the learner's output must be n_way={n_way} wide, one logit per class of an episode. "
@@ -236,13 +237,11 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
             A Keras model that predicts has no batch to take statistics from, so the returned model's batch norm holds
             the statistics of the support set: predictions do not depend on which images come together.
         """
-        support_x, support_y = inputs.check_support(support_x, support_y)
+        task = self.checked_support(support_x, support_y)
         if inner_steps is not None:
             inputs.check_steps(inner_steps=inner_steps)
-        task = Episode(support_x, support_y, support_x, support_y)
-        self.check_episode(Episode(*(tensor[None] for tensor in task)))
-        adapted = self.model_of(self.fast_weights(task, inner_steps), support_x)
-        copies.set_batch_norm_statistics(adapted, support_x)
+        adapted = self.model_of(self.fast_weights(task, inner_steps), task.support_x)
+        copies.set_batch_norm_statistics(adapted, task.support_x)
         return adapted
 
     def model_of(self, weights: functional.Tensors, support_x: tf.Tensor) -> keras.Model:

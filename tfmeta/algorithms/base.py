@@ -105,6 +105,11 @@ class EpisodicModel(keras.Model, abc.ABC):
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """Losses and accuracies on one meta-batch, without learning; scalars or one value a task."""
 
+    @property
+    def without_weight_decay(self) -> list[keras.Variable]:
+        """What `fit` learns that is no weight of a network, and that `Adam(weight_decay=...)` must leave alone."""
+        return []
+
     def evaluation_settings(self) -> dict[str, Any]:
         """Settings at test time that a reader of a score must know."""
         return {}
@@ -116,6 +121,17 @@ class EpisodicModel(keras.Model, abc.ABC):
             return
         if len(wanted) != len(received) or any(w not in (None, r) for w, r in zip(wanted, received, strict=True)):
             raise ValueError(f"the learner takes inputs of shape {wanted}. Received: support_x with {received}")
+
+    def checked_support(self, support_x, support_y) -> Episode:
+        """A support set as a task of its own, whose queries are the support set.
+
+        Raises:
+            ValueError: if inputs and labels do not fit each other or the learner.
+        """
+        support_x, support_y = inputs.check_support(support_x, support_y)
+        task = Episode(support_x, support_y, support_x, support_y)
+        self.check_episode(Episode(*(tensor[None] for tensor in task)))
+        return task
 
     def check_training_episode(self, episode: Episode) -> None:
         """The same for a meta-batch of `fit`, where training asks for something else."""
@@ -156,6 +172,11 @@ class EpisodicModel(keras.Model, abc.ABC):
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
         )
+        if self.without_weight_decay and not self.optimizer.built:
+            # Keras forgets the variables of an earlier call, those that the user has named.
+            already = getattr(self.optimizer, "_exclude_from_weight_decay", set())
+            self.optimizer.exclude_from_weight_decay(var_list=self.without_weight_decay)
+            self.optimizer._exclude_from_weight_decay |= already
         # Made now rather than in the first step, which would be traced a second time for it.
         self.optimizer.build(self.trainable_variables)
         self._episodic_compile = {

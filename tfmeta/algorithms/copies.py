@@ -53,6 +53,35 @@ def copy_model(model: keras.Model, trainable_values: functional.Tensors, example
     return copy
 
 
+def with_linear_head(
+    encoder: keras.Model, trainable_values: functional.Tensors, kernel, bias, example, *, name: str = "head"
+) -> keras.Sequential:
+    """An independent classifier: a copy of an encoder, and a linear layer with these weights.
+
+    Args:
+        encoder: any built Keras model, `[batch, ...]` to embeddings `[batch, dim]`.
+        trainable_values: as for `copy_model`.
+        kernel: `[dim, n_way]`; the head computes in its type, which is not bfloat16 where the encoder's is.
+        bias: `[n_way]`.
+        example: as for `copy_model`.
+        name: of the linear layer.
+
+    Returns:
+        A Keras model, `[batch, ...]` to logits `[batch, n_way]`.
+
+    Raises:
+        ValueError: as `copy_model`.
+
+    References:
+        Snell et al. (2017), equation 8, for prototypes as a linear layer. https://arxiv.org/abs/1703.05175
+    """
+    head = keras.layers.Dense(int(bias.shape[0]), dtype=bias.dtype.name, name=name)
+    model = keras.Sequential([keras.Input(example.shape[1:]), copy_model(encoder, trainable_values, example), head])
+    head.kernel.assign(kernel)
+    head.bias.assign(bias)
+    return model
+
+
 def set_batch_norm_statistics(model: keras.Model, x) -> None:
     """Replace batch norm's moving averages by the statistics of one batch.
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.algorithms import adapting, base, copies, inputs, replicas
-from tfmeta.episodes import Episode, check_sizes
+from tfmeta.episodes import Episode, check_sizes, count_classes
+from tfmeta.stateless import full_precision
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -33,7 +34,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
             range.
 
     References:
-        Chen et al. (2019), "A Closer Look at Few-shot Classification", section 3.2, "Baseline".
+        Chen et al. (2019), "A Closer Look at Few-shot Classification", section 3.1, "Baseline".
         https://arxiv.org/abs/1904.04232
 
     Note:
@@ -55,7 +56,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         adapt_encoder: bool = False,
         name: str | None = None,
     ):
-        inputs.check_network(encoder, "encoder")
+        inputs.check_network(encoder, "encoder", trainable=adapt_encoder)
         inputs.check_embedding(encoder)
         inputs.check_number("inner_lr", inner_lr)
         inputs.check_steps(eval_inner_steps=eval_inner_steps)
@@ -132,7 +133,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
     def first_state(self, episode: Episode) -> list[tf.Tensor]:
         """[theta of the encoder if it adapts, kernel `[dim, n_way]`, bias `[n_way]`], the last two zero."""
         theta = super().first_state(episode) if self.adapt_encoder else []
-        n_way, dtype = inputs.count_classes(episode), self.head.kernel.dtype
+        n_way, dtype = count_classes(episode), self.head.kernel.dtype
         return [*theta, tf.zeros([self.dim, n_way], dtype), tf.zeros([n_way], dtype)]
 
     def predict_with(self, weights: functional.Tensors, x: tf.Tensor) -> tf.Tensor:
@@ -140,7 +141,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
         *theta, kernel, bias = weights
         if theta:
             x = functional.forward(self.encoder, theta, x, training=False)
-        return tf.matmul(x, kernel) + bias
+        return tf.matmul(full_precision(x), kernel) + bias
 
     def inner_step(self, step: tf.Tensor, state: list[tf.Tensor], episode: Episode) -> list[tf.Tensor]:
         """One gradient step on the support set."""
@@ -159,7 +160,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
             [..., kernel `[dim, n_way]`, bias `[n_way]`].
 
         References:
-            Chen et al. (2019), section 3.2, fine-tuning stage. https://arxiv.org/abs/1904.04232
+            Chen et al. (2019), section 3.1, fine-tuning stage. https://arxiv.org/abs/1904.04232
         """
         return super().fast_weights(self._seen(episode), inner_steps)
 
@@ -174,9 +175,10 @@ class FineTunedClassifier(adapting.AdaptingLearner):
             `[n_way * n_query, n_way]`.
 
         References:
-            Chen et al. (2019), section 3.2. https://arxiv.org/abs/1904.04232
+            Chen et al. (2019), section 3.1. https://arxiv.org/abs/1904.04232
         """
-        return self.predict_with(self.fast_weights(episode), self._seen(episode).query_x)
+        seen = self._seen(episode)
+        return self.predict_with(super().fast_weights(seen), seen.query_x)
 
     def adaptation_path(self, episode: Episode, inner_steps: int) -> dict[str, tf.Tensor]:
         """As for every learner with an inner loop; before the first step all classes are equally probable."""
@@ -197,21 +199,14 @@ class FineTunedClassifier(adapting.AdaptingLearner):
             ValueError: if inputs and labels do not fit each other or the encoder.
 
         References:
-            Chen et al. (2019), section 3.2. https://arxiv.org/abs/1904.04232
+            Chen et al. (2019), section 3.1. https://arxiv.org/abs/1904.04232
         """
-        support_x, support_y = inputs.check_support(support_x, support_y)
+        task = self.checked_support(support_x, support_y)
         if inner_steps is not None:
             inputs.check_steps(inner_steps=inner_steps)
-        task = Episode(support_x, support_y, support_x, support_y)
-        self.check_episode(Episode(*(tensor[None] for tensor in task)))
         *theta, kernel, bias = self.fast_weights(task, inner_steps)
         theta = theta or functional.values(self.encoder.trainable_variables)
-        head = keras.layers.Dense(int(bias.shape[0]), dtype=bias.dtype.name, name="head")
-        encoder = copies.copy_model(self.encoder, theta, support_x)
-        adapted = keras.Sequential([keras.Input(support_x.shape[1:]), encoder, head])
-        head.kernel.assign(kernel)
-        head.bias.assign(bias)
-        return adapted
+        return copies.with_linear_head(self.encoder, theta, kernel, bias, task.support_x)
 
     # -- what a reader must know, and saving -----------------------------------------------------------------------
     def batch_norm_mode(self, *, transductive: bool = True) -> str:

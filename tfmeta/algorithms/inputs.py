@@ -34,17 +34,13 @@ def is_classification(episode: Episode) -> bool:
     return episode.support_y.dtype.is_integer
 
 
-def count_classes(episode: Episode) -> tf.Tensor:
-    """`n_way` of an episode, also where wrong labels (`label_noise`) have left a class without support."""
-    return 1 + tf.maximum(tf.reduce_max(episode.support_y), tf.reduce_max(episode.query_y))
-
-
-def check_network(network: keras.Model, role: str) -> None:
+def check_network(network: keras.Model, role: str, *, trainable: bool = True) -> None:
     """Refuse what is no built Keras model with something to train.
 
     Args:
         network: what was given.
         role: the argument's name, for the message.
+        trainable: whether there must be something to train.
 
     Raises:
         TypeError: if it is no Keras model.
@@ -57,7 +53,7 @@ def check_network(network: keras.Model, role: str) -> None:
             f"{role} must be built: give it an Input layer or call {role}.build(input_shape) first. "
             f"Received: {role}={network.name!r}, which has no variables yet"
         )
-    if not network.trainable_variables:
+    if trainable and not network.trainable_variables:
         raise ValueError(f"{role} must have trainable variables. Received: {role}={network.name!r} with none")
 
 
@@ -115,7 +111,9 @@ def check_embedding(encoder: keras.Model) -> None:
             "encoder must return embeddings [batch, dim]. "
             f"Received: encoder={encoder.name!r} with outputs of shape {shape}"
         )
-    last = encoder.layers[-1] if encoder.layers else None
+    last = encoder
+    while isinstance(last, keras.Model) and last.layers:  # the last layer may itself be a model
+        last = last.layers[-1]
     if getattr(last, "activation", None) is keras.activations.softmax or isinstance(last, keras.layers.Softmax):
         raise ValueError(
             "encoder must return embeddings, which a linear head follows, not probabilities. "

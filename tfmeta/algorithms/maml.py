@@ -23,7 +23,7 @@ class MAML(outer_loop.MetaLearner):
         gradient_mode: `"nested"` or `"mixed"`, two ways to the same exact gradient: nested tapes are faster, mixed mode
             needs memory that does not grow with `inner_steps`.
         inner_clip_norm: scale an inner step's gradient down to this global norm where it is longer. (The outer loop's
-            gradient is clipped by the optimizer: `Adam(clipnorm=...)`.)
+            gradient is clipped by the optimizer: `Adam(global_clipnorm=...)`.)
         adversarial_epsilon: add FGSM examples to the query loss of training; see `functional.query_loss`.
         loss: function of (targets, outputs), a Keras loss or its name. By default cross-entropy of logits for integer
             labels and mean squared error otherwise.
@@ -74,13 +74,14 @@ class MAML(outer_loop.MetaLearner):
         self.gradient_mode = gradient_mode
         self.inner_clip_norm = inner_clip_norm
         self.adversarial_epsilon = adversarial_epsilon
+        self.positions = None  # of the parameter tensors that adapt: all
 
     def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
         """The exact meta-gradient of one task, or FOMAML's."""
         return functional.meta_gradient(
             self.learner, params, episode,
             inner_lr=self.inner_lr, inner_steps=self.inner_steps, loss=self.task_loss, first_order=self.first_order,
-            gradient_mode=self.gradient_mode, clip_norm=self.inner_clip_norm,
+            gradient_mode=self.gradient_mode, adapted=self.positions, clip_norm=self.inner_clip_norm,
             adversarial_epsilon=self.adversarial_epsilon, non_trainable=self._task_state(salt),
         )  # fmt: skip
 
@@ -88,7 +89,8 @@ class MAML(outer_loop.MetaLearner):
         """Equation 1 on the support set."""
         return functional.inner_update(
             self.learner, state, episode.support_x, episode.support_y,
-            inner_lr=self.inner_lr, loss=self.task_loss, first_order=True, clip_norm=self.inner_clip_norm,
+            inner_lr=self.inner_lr, loss=self.task_loss, first_order=True, adapted=self.positions,
+            clip_norm=self.inner_clip_norm,
         )[0]  # fmt: skip
 
     def evaluation_settings(self) -> dict[str, int | float]:

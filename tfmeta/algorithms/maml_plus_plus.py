@@ -18,11 +18,11 @@ def step_weights(inner_steps: int, outer_step: int | tf.Tensor, anneal_steps: in
     Args:
         inner_steps: M.
         outer_step: number of outer steps taken.
-        anneal_steps: outer steps after which the last inner step counts for (almost) everything.
+        anneal_steps: outer steps after which only the last inner step counts.
 
     Returns:
-        Weights v `[inner_steps]` that sum to 1: all alike at first, later the last one, of which 3 % of an equal share
-        is left for each of the others.
+        Weights v `[inner_steps]` that sum to 1: all alike at first, then falling in a straight line to no less than
+        3 % of an equal share for all but the last; from `anneal_steps` on the last alone.
 
     References:
         Antoniou et al. (2019), section 4, "Multi-Step Loss Optimization", and the authors' code for the schedule.
@@ -30,7 +30,8 @@ def step_weights(inner_steps: int, outer_step: int | tf.Tensor, anneal_steps: in
     """
     share = 1.0 / inner_steps
     done = tf.minimum(tf.cast(outer_step, tf.float32) / anneal_steps, 1.0)
-    others = tf.fill([inner_steps - 1], tf.maximum(share * (1.0 - done), 0.03 * share))
+    other = tf.where(done < 1.0, tf.maximum(share * (1.0 - done), 0.03 * share), 0.0)
+    others = tf.fill([inner_steps - 1], other)
     return tf.concat([others, 1.0 - tf.reduce_sum(others, keepdims=True)], axis=0)
 
 
@@ -49,7 +50,7 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
             learned for the last one.
         learn_rates: learn a rate for each parameter tensor and each inner step.
         multi_step_loss: number of outer steps over which the loss moves from all inner steps to the last one (the
-            paper's code: 10 to 15 epochs); 0 for the last step only.
+            paper's code: 10 to 15 epochs), whose queries alone are judged from then on; 0 for that from the start.
         per_step_batch_norm: batch norm has its own scale, offset and moving averages after each number of inner steps,
             and scale and offset are not adapted. Judged with `transductive=False`, queries are then normalised by the
             moving averages instead of by their own statistics.
@@ -126,6 +127,17 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
         return [*self.learner.trainable_variables, *self.rates, *self.scales]
 
     @property
+    def without_weight_decay(self) -> list[keras.Variable]:
+        """The rates."""
+        return self.rates
+
+    def call(self, x, training=False):
+        """The network's own output before any adaptation, with the batch norm of no step."""
+        scales, moving = functional.values(self.scales), functional.values(self.moving)
+        predict, _ = self._network(tf.constant(0), scales, moving, training=training)
+        return predict(functional.values(self.learner.trainable_variables), x)
+
+    @property
     def statistics(self) -> list[keras.Variable]:
         """Batch norm's moving averages `[inner_steps + 1, channels]`."""
         return self.moving
@@ -172,7 +184,8 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
     def _task_gradient(self, params, episode, salt, first_order) -> functional.MetaGradient:
         params = [tf.identity(value) for value in params]
         moving, state = functional.values(self.moving), self._task_state(salt)
-        weights = step_weights(self.inner_steps, self.optimizer.iterations.value, max(self.multi_step_loss, 1))
+        outer_step = self.optimizer.iterations.value
+        weights = step_weights(self.inner_steps, outer_step, max(self.multi_step_loss, 1))
         with tf.GradientTape() as outer:
             outer.watch(params)
             theta, rates, scales = self._split(params)
@@ -194,7 +207,11 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
             def step(k, fast, total, averages):
                 fast, averages = update(k, fast, averages)
                 if self.multi_step_loss:
-                    total += tf.cast(tf.gather(weights, k), total.dtype) * judge(k + 1, fast)[0]
+                    total += tf.cond(
+                        outer_step < self.multi_step_loss,
+                        lambda: tf.cast(tf.gather(weights, k), total.dtype) * judge(k + 1, fast)[0],
+                        lambda: tf.zeros([], total.dtype),
+                    )
                 return k + 1, fast, total, averages
 
             averages = [

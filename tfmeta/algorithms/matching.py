@@ -9,6 +9,10 @@ import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.algorithms import copies, full_context, inputs, metric, similarity
+from tfmeta.episodes import count_classes
+
+# Log of the smallest normal float32.
+_LEAST = math.log(2.0**-126)
 
 
 def attention_log_probabilities(similarities: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:
@@ -20,14 +24,19 @@ def attention_log_probabilities(similarities: tf.Tensor, labels: tf.Tensor, n_wa
         n_way: number of classes.
 
     Returns:
-        log p(y = k | x, S) `[n_query, n_way]`; exponentials of a row add up to 1.
+        log p(y = k | x, S) `[n_query, n_way]`; exponentials of a row add up to 1. A class without an example has the
+        smallest probability that is a number in float32, e^-87.
 
     References:
         Vinyals et al. (2016), equation 1. https://arxiv.org/abs/1606.04080
     """
     # In logarithms throughout: a class far away has an attention that would be rounded to 0, and its log to infinity.
     log_attention = tf.nn.log_softmax(similarities)
-    return tf.reduce_logsumexp(similarity.only_members(log_attention, labels, n_way), axis=1)
+    of_classes = tf.reduce_logsumexp(similarity.only_members(log_attention, labels, n_way), axis=1)
+    present = tf.reduce_any(tf.one_hot(labels, n_way, on_value=True, off_value=False), axis=0)
+    # Not minus infinity: the loss of its queries has to stay a number. No class is chosen for it, since the best of
+    # those that are there has at least log(1 / n_way).
+    return tf.where(present, of_classes, tf.constant(_LEAST, of_classes.dtype))
 
 
 def cosine_attention(
@@ -43,7 +52,7 @@ def cosine_attention(
         scale: factor of the cosines; 1 is the paper's.
 
     Returns:
-        log p(y = k | x, S) `[n_query, n_way]`; a very large negative number for a class without an example.
+        log p(y = k | x, S) `[n_query, n_way]`, for a class without an example as `attention_log_probabilities`.
 
     References:
         Vinyals et al. (2016), equation 1 and section 2.1.1. https://arxiv.org/abs/1606.04080
@@ -171,6 +180,11 @@ class MatchingNetwork(metric.MetricLearner):
             own += [*self.support_context.trainable_variables, *self.query_context.trainable_variables]
         return own
 
+    @property
+    def without_weight_decay(self) -> list[keras.Variable]:
+        """The scale's logarithm: decay would draw the scale to 1."""
+        return [self.log_scale] if self.learn_scale else []
+
     def _with_context(self, layer: keras.layers.Layer, values: functional.Tensors, *arguments) -> tf.Tensor:
         outputs, _ = layer.stateless_call(values, functional.values(layer.non_trainable_variables), *arguments)
         return outputs
@@ -218,7 +232,8 @@ class MatchingNetwork(metric.MetricLearner):
         References:
             Vinyals et al. (2016), section 2.1. https://arxiv.org/abs/1606.04080
         """
-        support_x, support_y, n_way = self.checked_support(support_x, support_y)
+        task = self.checked_support(support_x, support_y)
+        support_x, support_y, n_way = task.support_x, task.support_y, int(count_classes(task))
         own = functional.values(self.own_variables)
         steps = self.processing_steps if self.full_context else 0
         head = AttentionHead(len(support_y), n_way, self.distance, steps, dtype=self.encoder.dtype, name="support_set")

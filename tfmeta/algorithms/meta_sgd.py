@@ -70,6 +70,11 @@ class MetaSGD(outer_loop.MetaLearner):
         """Weights, then their rates."""
         return [*self.learner.trainable_variables, *self.rates]
 
+    @property
+    def without_weight_decay(self) -> list[keras.Variable]:
+        """The rates: a rate that is not needed should stay, not go to 0."""
+        return self.rates
+
     def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
         """The exact gradient of one task's query loss with respect to theta and alpha."""
         theta, alpha = params[: len(self.rates)], params[len(self.rates) :]
@@ -80,7 +85,7 @@ class MetaSGD(outer_loop.MetaLearner):
         )  # fmt: skip
 
     def inner_step(self, step: tf.Tensor, state: list[tf.Tensor], episode: Episode) -> list[tf.Tensor]:
-        """Equation 1 of the paper, theta' = theta - alpha * gradient, element by element."""
+        """Equation 2 of the paper, theta' = theta - alpha * gradient, element by element."""
         return functional.inner_update(
             self.learner, state, episode.support_x, episode.support_y,
             inner_lr=functional.values(self.rates), loss=self.task_loss, first_order=True,

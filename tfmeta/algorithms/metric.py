@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.algorithms import base, copies, inputs, replicas
-from tfmeta.episodes import Episode
+from tfmeta.episodes import Episode, count_classes
 from tfmeta.stateless import full_precision
 
 
@@ -68,7 +68,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
         References:
             Vinyals et al. (2016), section 2. https://arxiv.org/abs/1606.04080
         """
-        n_way = inputs.count_classes(episode)
+        n_way = count_classes(episode)
         embeddings = self.embed(tf.concat([episode.support_x, episode.query_x], axis=0))
         n_support = tf.shape(episode.support_y)[0]
         own = functional.values(self.own_variables)
@@ -92,7 +92,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
 
         def one_task(task):
             episode, salt = task
-            n_way = inputs.count_classes(episode)
+            n_way = count_classes(episode)
             # Not the static shape: Keras traces episodes of a second size with unknown sizes.
             n_support = tf.shape(episode.support_y)[0]
             images = tf.concat([episode.support_x, episode.query_x], axis=0)
@@ -132,17 +132,6 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
 
         loss, accuracy = base.map_tasks(one_task, episodes, (base.SCALAR, base.SCALAR))
         return {"loss": loss, "accuracy": accuracy}
-
-    def checked_support(self, support_x, support_y) -> tuple[tf.Tensor, tf.Tensor, int]:
-        """A support set as tensors, and its number of classes.
-
-        Raises:
-            ValueError: if inputs and labels do not fit each other or the encoder.
-        """
-        support_x, support_y = inputs.check_support(support_x, support_y)
-        task = Episode(support_x, support_y, support_x, support_y)
-        self.check_episode(Episode(*(tensor[None] for tensor in task)))
-        return support_x, support_y, int(tf.reduce_max(support_y)) + 1
 
     def get_config(self):
         """The encoder's own configuration, for `save` and `load_model`."""

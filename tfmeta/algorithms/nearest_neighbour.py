@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.algorithms import base, copies, inputs, similarity
-from tfmeta.episodes import Episode
+from tfmeta.episodes import Episode, count_classes
 from tfmeta.stateless import full_precision
 
 
@@ -77,7 +77,7 @@ class NearestNeighbour(base.EpisodicModel):
     def __init__(self, encoder: keras.Model | None = None, *, distance: str = "cosine", name: str | None = None):
         similarity.check_distance(distance)
         if encoder is not None:
-            inputs.check_network(encoder, "encoder")
+            inputs.check_network(encoder, "encoder", trainable=False)
             inputs.check_embedding(encoder)
         # A layer that flattens takes images of any size; a Keras model would have to be told which.
         super().__init__(encoder or keras.layers.Flatten(name="pixels"), name=name)
@@ -102,7 +102,7 @@ class NearestNeighbour(base.EpisodicModel):
             Vinyals et al. (2016), section 4.1. https://arxiv.org/abs/1606.04080
         """
         found = similarity.similarity(self.embed(episode.query_x), self.embed(episode.support_x), self.distance)
-        return nearest_of_class(found, episode.support_y, inputs.count_classes(episode))
+        return nearest_of_class(found, episode.support_y, count_classes(episode))
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
@@ -142,10 +142,8 @@ class NearestNeighbour(base.EpisodicModel):
         References:
             Vinyals et al. (2016), section 4.1. https://arxiv.org/abs/1606.04080
         """
-        support_x, support_y = inputs.check_support(support_x, support_y)
-        task = Episode(support_x, support_y, support_x, support_y)
-        self.check_episode(Episode(*(tensor[None] for tensor in task)))
-        n_way = int(tf.reduce_max(support_y)) + 1
+        task = self.checked_support(support_x, support_y)
+        support_x, support_y, n_way = task.support_x, task.support_y, int(count_classes(task))
         if self.encoder is None:
             body = keras.layers.Flatten(name="pixels")
         else:

@@ -7,24 +7,8 @@ import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.algorithms import base, copies, inputs, outer_loop
-from tfmeta.algorithms.prototypical import compute_prototypes
-from tfmeta.episodes import Episode
-
-
-def prototypical_head(prototypes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The linear layer that classifies as prototypes do.
-
-    Args:
-        prototypes: c_k, `[n_way, dim]`.
-
-    Returns:
-        `W = 2 c_k` as a kernel `[dim, n_way]` and `b = -|c_k|^2` `[n_way]`: `x W + b` is minus the squared distance to
-        each prototype but for `|x|^2`, which is the same for every class.
-
-    References:
-        Triantafillou et al. (2020), section 3.2 https://arxiv.org/abs/1903.03096; Snell et al. (2017), equation 8.
-    """
-    return 2.0 * tf.transpose(prototypes), -tf.reduce_sum(prototypes**2, axis=1)
+from tfmeta.algorithms.prototypical import compute_prototypes, prototypical_head
+from tfmeta.episodes import Episode, count_classes
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -86,7 +70,7 @@ class ProtoMAML(outer_loop.MetaLearner):
 
         def start(theta: functional.Tensors) -> list[tf.Tensor]:
             embeddings = functional.forward(self.encoder, theta, episode.support_x, non_trainable=non_trainable)
-            n_way = inputs.count_classes(episode)
+            n_way = count_classes(episode)
             head = prototypical_head(compute_prototypes(embeddings, episode.support_y, n_way))
             return [*theta, *(head if self.start_gradient else map(tf.stop_gradient, head))]
 
@@ -136,13 +120,7 @@ class ProtoMAML(outer_loop.MetaLearner):
     def model_of(self, weights: functional.Tensors, support_x: tf.Tensor) -> keras.Model:
         """A copy of the encoder with a linear head."""
         *theta, kernel, bias = weights
-        head = keras.layers.Dense(int(bias.shape[0]), dtype=bias.dtype.name, name="head")
-        model = keras.Sequential(
-            [keras.Input(support_x.shape[1:]), copies.copy_model(self.encoder, theta, support_x), head]
-        )
-        head.kernel.assign(kernel)
-        head.bias.assign(bias)
-        return model
+        return copies.with_linear_head(self.encoder, theta, kernel, bias, support_x)
 
     def get_config(self):
         """All settings and the encoder's own configuration, for `save` and `load_model`."""

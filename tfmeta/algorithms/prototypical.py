@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.algorithms import copies, metric
+from tfmeta.episodes import count_classes
 
 
 def compute_prototypes(embeddings: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:
@@ -39,7 +40,7 @@ def squared_euclidean(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         `[n, m]`, at least 0.
 
     References:
-        Snell et al. (2017), section 2.4: a Bregman divergence, for which the class mean is the best prototype.
+        Snell et al. (2017), section 2.3: a Bregman divergence, for which the class mean is the best prototype.
         https://arxiv.org/abs/1703.05175
     """
     squares = tf.reduce_sum(a**2, axis=1)[:, None] + tf.reduce_sum(b**2, axis=1)[None, :]
@@ -63,6 +64,22 @@ def prototypical_logits(support: tf.Tensor, labels: tf.Tensor, query: tf.Tensor,
         Snell et al. (2017), equation 2. https://arxiv.org/abs/1703.05175
     """
     return -squared_euclidean(query, compute_prototypes(support, labels, n_way))
+
+
+def prototypical_head(prototypes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The linear layer that classifies as prototypes do.
+
+    Args:
+        prototypes: c_k, `[n_way, dim]`.
+
+    Returns:
+        `W = 2 c_k` as a kernel `[dim, n_way]` and `b = -|c_k|^2` `[n_way]`: `x W + b` is minus the squared distance to
+        each prototype but for `|x|^2`, which is the same for every class.
+
+    References:
+        Snell et al. (2017), equation 8. https://arxiv.org/abs/1703.05175
+    """
+    return 2.0 * tf.transpose(prototypes), -tf.reduce_sum(prototypes**2, axis=1)
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -110,12 +127,8 @@ class PrototypicalNetwork(metric.MetricLearner):
             Snell et al. (2017), equation 8, the linear model W = 2 c_k, b = -|c_k|^2.
             https://arxiv.org/abs/1703.05175
         """
-        support_x, support_y, n_way = self.checked_support(support_x, support_y)
-        prototypes = compute_prototypes(self.embed(support_x), support_y, n_way)
-        encoder = copies.copy_model(self.encoder, functional.values(self.encoder.trainable_variables), support_x)
-        # Not in bfloat16 where the encoder computes in it: distances need their digits.
-        head = keras.layers.Dense(n_way, dtype=prototypes.dtype.name, name="prototypes")
-        adapted = keras.Sequential([keras.Input(support_x.shape[1:]), encoder, head])
-        head.kernel.assign(2.0 * tf.transpose(prototypes))
-        head.bias.assign(-tf.reduce_sum(prototypes**2, axis=1))
-        return adapted
+        task = self.checked_support(support_x, support_y)
+        prototypes = compute_prototypes(self.embed(task.support_x), task.support_y, count_classes(task))
+        theta = functional.values(self.encoder.trainable_variables)
+        kernel, bias = prototypical_head(prototypes)
+        return copies.with_linear_head(self.encoder, theta, kernel, bias, task.support_x, name="prototypes")
