@@ -53,10 +53,12 @@ def test_shift_equals_a_naive_one_and_reaches_every_corner(episodes):
     assert len(moves) == 9
 
 
-def test_elastic_moves_by_the_strength_asked_for_and_smoothly():
-    """A ramp shows where each pixel came from."""
+@pytest.mark.parametrize("along", ["rows", "columns"])
+def test_elastic_moves_by_the_strength_asked_for_and_smoothly(along):
+    """A ramp shows where each pixel came from, along one axis."""
     size = 40
     ramp = np.tile(np.arange(size, dtype=np.float32)[:, None, None] / size, (1, size, 1))
+    ramp = ramp if along == "rows" else ramp.transpose(1, 0, 2)
     batch = np.tile(ramp, (3, 20, 1, 1, 1))
     labels = np.zeros((3, 20), np.int32)
     bent = augmentation.elastic(Episode(batch, labels, batch, labels), KEY, strength=1.5, smoothness=4.0).support_x

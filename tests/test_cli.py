@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 
+import PIL.Image
 import pytest
 from typer.testing import CliRunner
 
@@ -75,6 +76,21 @@ def test_train_evaluate_and_plot_from_end_to_end(trained, images, tmp_path, meth
     for name in names:
         assert_shows_something(tmp_path / "pictures" / name)
     assert contents(folder) == before
+
+
+def test_evaluate_on_other_images_than_those_of_training(trained, images, tmp_path):
+    """Transfer: the same weights and episodes, judged on the data that is named."""
+    folder, _ = trained("prototypical")
+    blank = draw_folder(tmp_path / "blank")
+    for path in blank.rglob("*.png"):
+        PIL.Image.new("L", (16, 16), 255).save(path)
+    options = ["--n-way", 3, "--n-query", 3, "--episodes", 20, "--seed", 5]
+    own, other = (tfmeta("evaluate", folder, "--dataset", data, *options).stdout for data in (images, blank))
+    assert "own test" in own
+    assert "blank test" in other
+    # Images that are all alike: every class is as near as the others, and the first is chosen.
+    assert "accuracy 33.33 % +- 0.00" in other
+    assert "33.33 %" not in own
 
 
 def test_evaluate_on_other_episodes(trained, images):

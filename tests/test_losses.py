@@ -120,6 +120,25 @@ def end_of_training(random_episodes, steps=3, **options):
     return [v.numpy() for v in learner.meta_variables]
 
 
+def test_images_are_moved_by_epsilon_at_every_pixel_that_matters(tiny):
+    """FGSM on images, through convolutions and batch norm, after an inner step."""
+    keras.utils.set_random_seed(0)
+    network = tfmeta.networks.conv4(3, filters=4, input_shape=(16, 16, 1))
+    image_task, epsilon = tfmeta.sample_episode(tiny, n_way=3, k_shot=1, n_query=2, seed=0), 0.05
+    fast = functional.adapt(
+        network, params_of(network), image_task.support_x, image_task.support_y, inner_lr=0.1, inner_steps=1
+    )
+    with tf.GradientTape() as tape:
+        tape.watch(image_task.query_x)
+        value = functional.cross_entropy(image_task.query_y, functional.forward(network, fast, image_task.query_x))
+    moved = image_task.query_x + epsilon * tf.sign(tape.gradient(value, image_task.query_x))
+    assert np.mean(np.abs(moved - image_task.query_x) > 0.04) > 0.5
+    attacked = functional.cross_entropy(image_task.query_y, functional.forward(network, fast, moved))
+    found, _ = functional.query_loss(network, fast, image_task, adversarial_epsilon=epsilon)
+    assert float(found) == pytest.approx(float(0.5 * (value + attacked)), rel=1e-5)
+    assert float(attacked) > 1.02 * float(value)
+
+
 def test_maml_trains_with_adversarial_queries(random_episodes):
     nested, mixed = (
         end_of_training(random_episodes, adversarial_epsilon=0.2, gradient_mode=m) for m in ("nested", "mixed")

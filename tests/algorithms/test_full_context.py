@@ -100,6 +100,36 @@ def test_the_layers_return_to_themselves_from_their_configuration():
     assert (type(again), again.steps, again.name) == (full_context.QueryContext, 3, "mine")
 
 
+def test_a_second_derivative_flows_through_both_contexts():
+    """cuDNN's LSTM has none, so the layers must not use it wherever they run."""
+    rng = np.random.default_rng(0)
+    support_layer, query_layer = (
+        full_context.SupportContext(dtype="float64"),
+        full_context.QueryContext(2, dtype="float64"),
+    )
+    support, query = tf.constant(rng.normal(size=(4, 3))), tf.constant(rng.normal(size=(2, 3)))
+    direction = tf.constant(rng.normal(size=(4, 3)))
+    query_layer(query, support_layer(support))
+    assert (support_layer.forwards.use_cudnn, support_layer.backwards.use_cudnn) == (False, False)
+
+    def slope(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = tf.reduce_sum(query_layer(query, support_layer(x)) ** 2)
+        return tape.gradient(value, x)
+
+    with tf.GradientTape() as outer:
+        outer.watch(support)
+        along = tf.reduce_sum(slope(support) * direction)
+    found = outer.gradient(along, support)
+    e = 1e-4
+    expected = (
+        8 * (slope(support + e * direction) - slope(support - e * direction))
+        - (slope(support + 2 * e * direction) - slope(support - 2 * e * direction))
+    ) / (12 * e)
+    np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-10)
+
+
 # -- in the learner -------------------------------------------------------------------------------------------------
 @pytest.fixture
 def double():
