@@ -9,7 +9,7 @@ import tfmeta
 from tests.algorithms.differences import SALT, assert_same, largest_difference, smooth_network
 from tests.algorithms.pieces import task, weights
 from tfmeta import functional
-from tfmeta.algorithms.reptile import mini_batch, reptile_update
+from tfmeta.algorithms.reptile import adam_update, mini_batch, reptile_update
 
 
 def task_gradient(learner, one, salt=0):
@@ -280,3 +280,16 @@ def test_bad_settings_are_named(options):
     ((name, value),) = options.items()
     with pytest.raises(ValueError, match=rf"Received: {name}={value!r}"):
         tfmeta.Reptile(smooth_network(), **options)
+
+
+def test_the_inner_adam_is_keras_adam_without_momentum():
+    rng = np.random.default_rng(0)
+    variable = keras.Variable(rng.normal(size=(4, 3)).astype(np.float32))
+    optimizer = keras.optimizers.Adam(0.1, beta_1=0.0, epsilon=1e-8)
+    theta, moments = [tf.convert_to_tensor(variable.value)], [tf.zeros((4, 3))]
+    for count in range(1, 5):
+        gradient = tf.constant(rng.normal(size=(4, 3)).astype(np.float32))
+        optimizer.apply([gradient], [variable])
+        theta, moments = adam_update(theta, [gradient], moments, count=count, learning_rate=0.1)
+        np.testing.assert_allclose(theta[0], variable.value, rtol=1e-5)
+    assert np.all(moments[0] > 0)

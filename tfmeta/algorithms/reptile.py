@@ -33,6 +33,41 @@ def reptile_update(
     return [w + outer_lr * tf.reduce_mean(f - w, axis=0) for w, f in zip(params, fast_weights, strict=True)]
 
 
+def adam_update(
+    params: functional.Tensors,
+    gradients: functional.Tensors,
+    moments: functional.Tensors,
+    *,
+    count: int | tf.Tensor,
+    learning_rate: float,
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """One step of Adam with beta1 = 0: a gradient divided by the root of a running mean of its squares.
+
+    Args:
+        params: theta, tensors.
+        gradients: of the loss, tensors like `params`.
+        moments: running means of squared gradients, tensors like `params`; zeros at first.
+        count: number of steps that the moments have seen, this one included, from 1.
+        learning_rate: step size.
+
+    Returns:
+        The new theta, and the new moments.
+
+    References:
+        Kingma, Ba (2015), section 2, the rate with both corrections. https://arxiv.org/abs/1412.6980; Nichol et al.
+        (2018), section 6.1, for beta1 = 0.
+    """
+    count = tf.cast(count, params[0].dtype)
+    # tf.cast would round 0.999 to float32 on its way to float64.
+    rate = learning_rate * tf.sqrt(1.0 - tf.convert_to_tensor(_BETA_2, count.dtype) ** count)
+    moments = [_BETA_2 * v + (1.0 - _BETA_2) * g**2 for v, g in zip(moments, gradients, strict=True)]
+    moved = [
+        w - tf.cast(rate, w.dtype) * g / (tf.sqrt(v) + _EPSILON)
+        for w, g, v in zip(params, gradients, moments, strict=True)
+    ]
+    return moved, moments
+
+
 def mini_batch(n: int | tf.Tensor, batch_size: int, step: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Which examples an inner step sees: the support set in a random order, again and again, cut into batches.
 
@@ -101,6 +136,8 @@ class Reptile(outer_loop.MetaLearner):
         https://arxiv.org/abs/1803.02999
 
     Note:
+        With mini-batches at test time the order of the support set matters: it says which images a step sees.
+
         The tasks of a meta-batch run side by side: all start from the same moments, and the mean of where theirs ended
         goes on. In the authors' code they take turns, each with the moments of the one before. Testing uses the moments
         of training and leaves them alone.
@@ -186,17 +223,9 @@ class Reptile(outer_loop.MetaLearner):
         gradients = gradient(tape, loss, theta)
         if self.inner_optimizer == "sgd":
             return [w - self.inner_lr * g for w, g in zip(theta, gradients, strict=True)], moments
-        count = tf.cast(step + 1, theta[0].dtype)
-        if self.moment_steps:
-            count += tf.cast(self.moment_steps[0].value, count.dtype)
-        # tf.cast would round 0.999 to float32 on its way to float64.
-        rate = self.inner_lr * tf.sqrt(1.0 - tf.convert_to_tensor(_BETA_2, count.dtype) ** count)
-        moments = [_BETA_2 * v + (1.0 - _BETA_2) * g**2 for v, g in zip(moments, gradients, strict=True)]
-        theta = [
-            w - tf.cast(rate, w.dtype) * g / (tf.sqrt(v) + _EPSILON)
-            for w, g, v in zip(theta, gradients, moments, strict=True)
-        ]
-        return theta, moments
+        before = self.moment_steps[0].value if self.moment_steps else 0.0
+        count = before + tf.cast(step + 1, tf.float32)
+        return adam_update(theta, gradients, moments, count=count, learning_rate=self.inner_lr)
 
     def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
         """`theta - theta'`, whose mean over tasks is the paper's outer direction; the loss is that of the queries."""
@@ -233,6 +262,8 @@ class Reptile(outer_loop.MetaLearner):
     def evaluation_settings(self) -> dict[str, int | float | str]:
         """Settings at test time that a reader of a score must know."""
         found = super().evaluation_settings() | {"inner_lr": self.inner_lr, "inner_optimizer": self.inner_optimizer}
+        if self.inner_optimizer == "adam" and not self.carry_moments:
+            found |= {"moments": "from zero"}
         return found if self.eval_inner_batch_size is None else found | {"inner_batch": self.eval_inner_batch_size}
 
     def get_config(self):
