@@ -49,7 +49,7 @@ def inner_rates(inner_lr: float | tf.Tensor | Tensors, params: Tensors) -> list[
         ValueError: if `inner_lr` is a list of another length than `params`, or a rate has another shape.
 
     References:
-        Li et al. (2017), equation 2. https://arxiv.org/abs/1707.09835
+        Li et al. (2017), algorithm 1. https://arxiv.org/abs/1707.09835
     """
     if isinstance(inner_lr, list | tuple):
         if len(inner_lr) != len(params):

@@ -158,7 +158,7 @@ _METHODS: dict[str, dict] = {
         "paper": ((98.1, None), (98.9, None), (93.8, None), (98.5, None)),
     },
     "fine-tuning": {
-        "source": "Chen et al. (2019), section 3.1, 'Baseline'. https://arxiv.org/abs/1904.04232",
+        "source": "Chen et al. (2019), section 3, 'Baseline'. https://arxiv.org/abs/1904.04232",
         "settings": {
             "method": "fine-tuning", "epochs": 20, "meta_batch_size": 64, "learning_rate": 3e-3, "schedule": "cosine",
             "inner_lr": 0.01, "eval_inner_steps": 100,

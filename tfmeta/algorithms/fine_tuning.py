@@ -34,7 +34,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
             range.
 
     References:
-        Chen et al. (2019), "A Closer Look at Few-shot Classification", section 3.1, "Baseline".
+        Chen et al. (2019), "A Closer Look at Few-shot Classification", section 3, "Baseline".
         https://arxiv.org/abs/1904.04232
 
     Note:
@@ -160,7 +160,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
             [..., kernel `[dim, n_way]`, bias `[n_way]`].
 
         References:
-            Chen et al. (2019), section 3.1, fine-tuning stage. https://arxiv.org/abs/1904.04232
+            Chen et al. (2019), section 3, fine-tuning stage. https://arxiv.org/abs/1904.04232
         """
         return super().fast_weights(self._seen(episode), inner_steps)
 
@@ -175,7 +175,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
             `[n_way * n_query, n_way]`.
 
         References:
-            Chen et al. (2019), section 3.1. https://arxiv.org/abs/1904.04232
+            Chen et al. (2019), section 3. https://arxiv.org/abs/1904.04232
         """
         seen = self._seen(episode)
         return self.predict_with(super().fast_weights(seen), seen.query_x)
@@ -199,7 +199,7 @@ class FineTunedClassifier(adapting.AdaptingLearner):
             ValueError: if inputs and labels do not fit each other or the encoder.
 
         References:
-            Chen et al. (2019), section 3.1. https://arxiv.org/abs/1904.04232
+            Chen et al. (2019), section 3. https://arxiv.org/abs/1904.04232
         """
         task = self.checked_support(support_x, support_y)
         if inner_steps is not None:

@@ -85,7 +85,7 @@ class MetaSGD(outer_loop.MetaLearner):
         )  # fmt: skip
 
     def inner_step(self, step: tf.Tensor, state: list[tf.Tensor], episode: Episode) -> list[tf.Tensor]:
-        """Equation 2 of the paper, theta' = theta - alpha * gradient, element by element."""
+        """The update of algorithm 1, theta' = theta - alpha * gradient, element by element."""
         return functional.inner_update(
             self.learner, state, episode.support_x, episode.support_y,
             inner_lr=functional.values(self.rates), loss=self.task_loss, first_order=True,

@@ -91,7 +91,7 @@ def meta_sgd_update(answer) -> Result:
         that are cut off from the rates.
 
     References:
-        Li et al. (2017), equation 1. https://arxiv.org/abs/1707.09835
+        Li et al. (2017), algorithm 1. https://arxiv.org/abs/1707.09835
     """
     return judge("meta_sgd_update", answer, _examine_meta_sgd)
 

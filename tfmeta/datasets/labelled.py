@@ -29,7 +29,7 @@ def labelled_batches(data: ImageClasses, *, batch_size: int, seed: int, start: i
         ValueError: if a size is not positive, `start` is negative, or there are fewer than `batch_size` images.
 
     References:
-        Chen et al. (2019), "A Closer Look at Few-shot Classification", section 3.2, training stage.
+        Chen et al. (2019), "A Closer Look at Few-shot Classification", section 3, training stage.
         https://arxiv.org/abs/1904.04232
     """
     if not isinstance(data, ImageClasses):
