@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfmeta import functional
 from tfmeta.algorithms import base, copies, inputs, replicas
 from tfmeta.episodes import Episode, count_classes
-from tfmeta.stateless import full_precision
+from tfmeta.stateless import full_precision, gradient
 
 
 class MetricLearner(base.EpisodicModel, abc.ABC):
@@ -105,7 +105,7 @@ class MetricLearner(base.EpisodicModel, abc.ABC):
                 support, query = embeddings[:n_support], embeddings[n_support:]
                 logits = self.logits(support, episode.support_y, query, n_way, params[n_encoder:])
                 loss = functional.cross_entropy(episode.query_y, logits)
-            gradients = tape.gradient(loss, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            gradients = gradient(tape, loss, params)
             return tf.cast(loss, tf.float32), functional.accuracy(episode.query_y, logits), gradients, new_state
 
         signature = (base.SCALAR, base.SCALAR, base.like(params), base.like(state))
