@@ -10,13 +10,13 @@ def clearly_better(one, other):
     """Whether an accuracy is above another by more than both 95 % intervals together (their root sum of squares).
 
     Args:
-        one: accuracy and half its interval, which may be None.
+        one: accuracy and half its interval.
         other: the same.
 
     Returns:
         True or False.
     """
-    return one[0] - other[0] > math.hypot(one[1] or 0.0, other[1] or 0.0)
+    return one[0] - other[0] > math.hypot(one[1], other[1])
 
 
 def in_order(figures, labels):
@@ -58,7 +58,8 @@ def orders(rows, labels):
     """A table with a row for each setting: our order, the papers', and the pairs that are the other way round.
 
     Args:
-        rows: of a results file; the first score of each counts, all queries together.
+        rows: of a results file; the first score of each counts, all queries together. Where a paper states no interval
+            ours of the same cell stands in for it.
         labels: method -> how it is called.
 
     Returns:
@@ -69,7 +70,8 @@ def orders(rows, labels):
     for n_way, k_shot in CELLS:
         cells = {method: f"{method}-omniglot-{n_way}w{k_shot}s" for method in labels}
         ours = {m: (100 * found[c]["accuracy"], 100 * found[c]["interval"]) for m, c in cells.items() if c in found}
-        papers = {m: PRESETS[cells[m]].paper for m in ours if PRESETS[cells[m]].paper[0] is not None}
+        stated = {m: PRESETS[cells[m]].paper for m in ours}
+        papers = {m: (value, half or ours[m][1]) for m, (value, half) in stated.items() if value is not None}
         pairs = "; ".join(f"{labels[a]} before {labels[b]}" for a, b in swapped(ours, papers)) or "-"
         lines.append(f"| {n_way}-way {k_shot}-shot | {in_order(ours, labels)} | {in_order(papers, labels)} | {pairs} |")
     return "\n".join(lines)

@@ -36,7 +36,8 @@ def test_a_clipped_step_has_the_norm_asked_for(random_episodes):
 
 def test_noise_and_dropout_inside_of_recurrent_layers_are_off_too():
     keras.utils.set_random_seed(0)
-    layers = [keras.layers.GaussianNoise(1.0), keras.layers.LSTM(4, dropout=0.5, recurrent_dropout=0.5)]
+    noise = {"dropout": 0.5, "recurrent_dropout": 0.5}
+    layers = [keras.layers.GaussianNoise(1.0), keras.layers.LSTM(4, **noise)]
     network = keras.Sequential([keras.Input((5, 3)), *layers, keras.layers.Dense(2)])
     x = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
     plain = network(x, training=False)
@@ -44,6 +45,25 @@ def test_noise_and_dropout_inside_of_recurrent_layers_are_off_too():
         np.testing.assert_allclose(network(x, training=True), plain, rtol=1e-5, atol=1e-6)
     assert np.abs(network(x, training=True) - plain).max() > 1e-3
     assert (layers[0].stddev, layers[1].cell.dropout, layers[1].cell.recurrent_dropout) == (1.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("which", ["ConvLSTM2D", "Attention", "Bidirectional", "MultiHeadAttention"])
+def test_dropout_of_these_layers_is_off_too(which):
+    keras.utils.set_random_seed(0)
+    noise = {"dropout": 0.5, "recurrent_dropout": 0.5}
+    inputs = keras.Input((4, 5, 6, 1) if which == "ConvLSTM2D" else (5, 8))
+    outputs = {
+        "ConvLSTM2D": lambda: keras.layers.ConvLSTM2D(2, 3, **noise)(inputs),
+        "Attention": lambda: keras.layers.Attention(dropout=0.5)([inputs, inputs]),
+        "Bidirectional": lambda: keras.layers.Bidirectional(keras.layers.GRU(3, **noise))(inputs),
+        "MultiHeadAttention": lambda: keras.layers.MultiHeadAttention(2, 4, dropout=0.5)(inputs, inputs),
+    }[which]()
+    network = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(3, *inputs.shape[1:])).astype(np.float32)
+    plain = network(x, training=False)
+    with functional.without_dropout(network):
+        np.testing.assert_allclose(network(x, training=True), plain, rtol=1e-4, atol=1e-5)
+    assert np.abs(network(x, training=True) - plain).max() > 1e-3
 
 
 @pytest.mark.parametrize("mode", ["nested", "mixed"])
@@ -115,3 +135,16 @@ def test_clipping_has_a_derivative_where_the_gradient_is_zero():
     found = functional.clipped([tf.constant([3.0]), tf.constant([4.0])], 1.0)
     np.testing.assert_allclose(tf.concat(found, 0), [0.6, 0.8], rtol=1e-6)
     np.testing.assert_array_equal(functional.clipped([tf.constant([0.3])], 1.0)[0], [np.float32(0.3)])
+
+
+def test_clipping_neither_overflows_nor_underflows():
+    huge = tf.constant([3e19, 4e19])
+    with tf.GradientTape() as tape:
+        tape.watch(huge)
+        (found,) = functional.clipped([huge], 10.0)
+    np.testing.assert_allclose(found, [6, 8], rtol=1e-6)
+    assert np.isfinite(tape.gradient(found, huge)).all()
+    half = functional.clipped([tf.constant([300.0, 400.0], tf.float16)], 1.0)[0]
+    assert half.dtype == tf.float16
+    np.testing.assert_allclose(half, [0.6, 0.8], rtol=1e-3)
+    np.testing.assert_array_equal(functional.clipped([tf.zeros(2, tf.float16)], 1e-4)[0], [0, 0])

@@ -55,6 +55,8 @@ def test_sum_and_mean_of_the_inner_loss_are_not_mixed_up():
         settings = PRESETS[name].settings
         if settings.method in ("maml", "fomaml", "meta-sgd"):
             assert 0.4 <= settings.inner_lr <= 2.0
+        if settings.method == "anil":
+            assert settings.inner_lr == 0.1, "the paper's, and the best of three"
         if settings.method in ("maml", "fomaml", "reptile"):
             assert settings.eval_inner_steps >= settings.inner_steps
 

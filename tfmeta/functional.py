@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfmeta.episodes import Episode
 from tfmeta.losses import Loss, accuracy, cross_entropy, query_loss
-from tfmeta.stateless import Predictor, Tensors, forward, gradient, values, without_dropout
+from tfmeta.stateless import Predictor, Tensors, forward, full_precision, gradient, values, without_dropout
 
 __all__ = [
     "MetaGradient",
@@ -46,7 +46,7 @@ def inner_rates(inner_lr: float | tf.Tensor | Tensors, params: Tensors) -> list[
         Tensors, as many as `params` and of their types.
 
     Raises:
-        ValueError: if `inner_lr` is a list of another length than `params`, or a rate has another shape.
+        ValueError: if `inner_lr` is a list of another length than `params` or an array, or a rate has another shape.
 
     References:
         Li et al. (2017), algorithm 1. https://arxiv.org/abs/1707.09835
@@ -79,6 +79,18 @@ def _number(rate: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     return tf.cast(rate, dtype) if tf.is_tensor(rate) else tf.convert_to_tensor(rate, dtype)
 
 
+def _watchable(rates: Tensors, params: Tensors, adapted: Sequence[int] | None) -> list[tf.Tensor]:
+    """Rates as tensors that a tape can watch, plain numbers in the type of their parameter; `inner_rates` checks them."""
+    positions = list(range(len(params)) if adapted is None else adapted)
+    # A start may have appended parameters, whose types are not known here.
+    types = [params[i].dtype for i in positions if i < len(params)] + [params[0].dtype] * len(rates)
+    typed = [tf.is_tensor(rate) or isinstance(rate, keras.Variable) for rate in rates]
+    return [
+        tf.convert_to_tensor(rate, None if has else dtype)
+        for rate, has, dtype in zip(rates, typed, types[: len(rates)], strict=True)
+    ]
+
+
 def clipped(gradients: Tensors, norm: float) -> list[tf.Tensor]:
     """Gradients scaled down together to a global norm where theirs is larger.
 
@@ -93,10 +105,15 @@ def clipped(gradients: Tensors, norm: float) -> list[tf.Tensor]:
     References:
         Pascanu, Mikolov, Bengio (2013), algorithm 1. https://arxiv.org/abs/1211.5063
     """
-    squared = tf.add_n([tf.reduce_sum(tf.cast(g, gradients[0].dtype) ** 2) for g in gradients])
-    limit = tf.cast(_number(norm, squared.dtype) ** 2, squared.dtype)
-    scale = tf.sqrt(limit / tf.maximum(squared, limit))
-    return [g * tf.cast(scale, g.dtype) for g in gradients]
+    wide = [full_precision(g) for g in gradients]
+    dtype = wide[0].dtype
+    norm = _number(norm, dtype)
+    # In units of the largest entry, so that no square overflows.
+    unit = tf.stop_gradient(tf.reduce_max([norm, *(tf.cast(tf.reduce_max(tf.abs(g)), dtype) for g in wide)]))
+    squared = tf.add_n([tf.reduce_sum((tf.cast(g, dtype) / unit) ** 2) for g in wide])
+    limit = norm / unit
+    scale = limit / tf.sqrt(tf.maximum(squared, limit**2))
+    return [tf.cast(w * tf.cast(scale, w.dtype), g.dtype) for w, g in zip(wide, gradients, strict=True)]
 
 
 def inner_update(
@@ -289,7 +306,7 @@ def meta_gradient(
             start=start, adversarial_epsilon=adversarial_epsilon, non_trainable=non_trainable,
         )  # fmt: skip
     params = [tf.identity(weight) for weight in params]
-    rates = [_number(rate, params[0].dtype) for rate in inner_lr] if isinstance(inner_lr, list | tuple) else []
+    rates = _watchable(inner_lr, params, adapted) if isinstance(inner_lr, list | tuple) else []
     with tf.GradientTape() as outer:
         outer.watch([params, rates])
         fast = adapt(

@@ -20,7 +20,7 @@ _HALF = (tf.float16, tf.bfloat16)
 _NOISE = (
     ((keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout), ("rate",)),
     ((keras.layers.GaussianNoise,), ("stddev",)),
-    ((keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell), ("dropout", "recurrent_dropout")),
+    ((keras.layers.Attention,), ("dropout",)),
 )
 
 Tensors = Sequence[tf.Tensor]
@@ -89,13 +89,19 @@ def full_precision(outputs: tf.Tensor) -> tf.Tensor:
     return tf.nest.map_structure(lambda t: tf.cast(t, tf.float32) if t.dtype in _HALF else t, outputs)
 
 
+def _noise_of(layer: keras.layers.Layer) -> list[str]:
+    if hasattr(layer, "get_dropout_mask"):  # the cell of a recurrent layer
+        return ["dropout", "recurrent_dropout"]
+    return [name for kinds, names in _NOISE for name in names if isinstance(layer, kinds)]
+
+
 @contextlib.contextmanager
 def without_dropout(learner: keras.Model) -> Iterator[None]:
     """Within the block, dropout and noise layers pass everything on although batch norm runs with `training=True`.
 
     Keras has one `training` flag for both. Judging an adapted model needs batch statistics without dropout's noise.
-    The dropout inside of recurrent layers is meant, too. Layers that turn or cut images at random are not: they belong
-    to the data (`tfmeta.augmentation`), and stay active in a learner whose batch norm runs in training mode.
+    The dropout inside of recurrent and attention layers is meant, too. Layers that turn or cut images at random are
+    not: they belong to the data (`tfmeta.augmentation`), and stay active in a learner that is judged in training mode.
 
     Args:
         learner: the model; its rates are put back at the end of the block.
@@ -106,13 +112,7 @@ def without_dropout(learner: keras.Model) -> Iterator[None]:
     References:
         Srivastava et al. (2014), "Dropout", section 10. https://jmlr.org/papers/v15/srivastava14a.html
     """
-    found = [
-        (layer, name, getattr(layer, name))
-        for layer in learner._flatten_layers()
-        for kinds, names in _NOISE
-        for name in names
-        if isinstance(layer, kinds)
-    ]
+    found = [(layer, name, getattr(layer, name)) for layer in learner._flatten_layers() for name in _noise_of(layer)]
     try:
         for layer, name, _ in found:
             setattr(layer, name, 0.0)

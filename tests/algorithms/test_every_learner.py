@@ -117,6 +117,19 @@ def test_a_learner_in_float64_is_judged_on_float32_inputs(random_episodes, trans
     assert (outputs.dtype, outputs.shape) == (tf.float64, (15, 3))
 
 
+def test_layers_may_compute_in_different_types(random_episodes):
+    def mixed():
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Dense(4, dtype="float64"), keras.layers.BatchNormalization(), keras.layers.Dense(3)]
+        return keras.Sequential([keras.Input((6,)), *layers])
+
+    episodes = random_episodes(dtype=np.float32)
+    for learner in (tfmeta.MAML(mixed(), inner_lr=0.1), tfmeta.MetaSGD(mixed(), initial_rates=0.1)):
+        learner.compile(optimizer=keras.optimizers.SGD(0.1))
+        assert np.isfinite(learner.train_on_batch(episodes, return_dict=True)["loss"])
+        assert learner.query_outputs(task(episodes), transductive=False).dtype == tf.float32
+
+
 def test_weight_decay_spares_what_is_no_weight(random_episodes):
     """With gradients of 0 only decay moves anything: weights shrink, rates and the scale stay."""
     keras.utils.set_random_seed(0)
@@ -138,15 +151,22 @@ def test_weight_decay_spares_what_is_no_weight(random_episodes):
             np.testing.assert_allclose(variable, factor * before[variable.path], rtol=1e-6)
 
 
-def test_variables_that_the_user_exempts_from_decay_stay_exempt():
+@pytest.mark.parametrize("how", ["var_list", "var_names", "built", "scaled"])
+def test_what_the_user_exempts_from_decay_stays_exempt_beside_the_rates(how):
     network_ = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, bias_initializer="ones")])
     learner = tfmeta.MetaSGD(network_, initial_rates=0.1)
     optimizer = keras.optimizers.SGD(0.1, weight_decay=0.5)
-    optimizer.exclude_from_weight_decay(var_list=[network_.layers[-1].bias])
+    named = {"var_names": ["bias"]} if how == "var_names" else {"var_list": [network_.layers[-1].bias]}
+    optimizer.exclude_from_weight_decay(**named)
+    if how == "built":
+        optimizer.build(learner.trainable_variables)
+    if how == "scaled":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     learner.compile(optimizer=optimizer)
     optimizer.apply([tf.zeros(v.shape) for v in learner.trainable_variables], learner.trainable_variables)
     np.testing.assert_array_equal(network_.layers[-1].bias, np.ones(3))
     np.testing.assert_array_equal(learner.rates[0], np.full((6, 3), 0.1, np.float32))
+    assert network_.layers[-1].kernel.path not in {v.path for v in learner.without_weight_decay}
 
 
 def test_frozen_encoders_are_taken_where_nothing_of_them_is_learned(episodes):

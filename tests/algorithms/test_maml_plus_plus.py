@@ -65,7 +65,7 @@ def smooth(**options):
             keras.layers.Dense(3, dtype="float64"),
         ]
     )
-    learner = tfmeta.MAMLPlusPlus(network, inner_lr=0.3, inner_steps=2, **options)
+    learner = tfmeta.MAMLPlusPlus(network, **({"inner_lr": 0.3, "inner_steps": 2} | options))
     learner.compile(optimizer=keras.optimizers.SGD(0.1))
     return learner
 
@@ -228,3 +228,18 @@ def test_an_outer_rate_along_a_cosine_goes_on_after_loading(stream, tmp_path):
     loaded = keras.models.load_model(tmp_path / "m.keras")
     loaded.fit(stream, steps_per_epoch=1, verbose=0)
     assert float(loaded.optimizer.learning_rate) == pytest.approx(1e-4)
+
+
+def test_once_the_multi_step_loss_has_ended_only_the_last_step_is_judged(random_episodes):
+    """The weights of the others are 0 then, so that numbers cannot show it: count the losses that are computed."""
+    episode = Episode(*(tensor[0] for tensor in random_episodes()))
+    learner, calls = smooth(multi_step_loss=10, inner_steps=3), []
+    loss = learner.task_loss
+    learner.task_loss = lambda y, outputs: (calls.append(1), loss(y, outputs))[1]
+    counts = []
+    for outer_step in (0, 9, 10, 100):
+        learner.optimizer.iterations.assign(outer_step)
+        calls.clear()
+        learner.task_gradient(functional.values(learner.meta_variables), episode, tf.constant(0, tf.int64))
+        counts.append(len(calls))
+    assert counts == [6, 6, 4, 4]  # three steps, and the queries after each or after the last

@@ -115,11 +115,13 @@ class AdaptingLearner(base.EpisodicModel, abc.ABC):
         with functional.without_dropout(self.learner):
             if transductive or not copies.batch_norm_layers(self.learner):
                 return self.predict_with(fast, episode.query_x)
-            return tf.map_fn(
-                lambda query: self.predict_with(fast, tf.concat([episode.support_x, query[None]], axis=0))[-1],
-                episode.query_x,
-                fn_output_signature=full_precision(fast[0]).dtype,
-            )
+            dtype = full_precision(fast[-1]).dtype  # of the last layer; else map_fn takes that of its input
+
+            def alone(query):
+                outputs = self.predict_with(fast, tf.concat([episode.support_x, query[None]], axis=0))
+                return tf.cast(outputs[-1], dtype)
+
+            return tf.map_fn(alone, episode.query_x, fn_output_signature=dtype)
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""

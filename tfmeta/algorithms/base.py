@@ -47,6 +47,16 @@ def _episodes(data) -> Episode:
     return data if isinstance(data, Episode) else data[0]
 
 
+def _spare(variables: list[keras.Variable], optimizer: keras.optimizers.Optimizer) -> None:
+    """Let weight decay pass over these variables, besides those that the user has exempted.
+
+    Not by `exclude_from_weight_decay`, which forgets what an earlier call named and refuses an optimizer that is built.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
+    already = getattr(optimizer, "_exclude_from_weight_decay", set())
+    optimizer._exclude_from_weight_decay = already | {optimizer._var_key(variable) for variable in variables}
+
+
 class _CompiledMaps:
     """Holds a learner's graphs out of sight of Keras, which would track and save a plain dictionary."""
 
@@ -172,11 +182,7 @@ class EpisodicModel(keras.Model, abc.ABC):
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
         )
-        if self.without_weight_decay and not self.optimizer.built:
-            # Keras forgets the variables of an earlier call, those that the user has named.
-            already = getattr(self.optimizer, "_exclude_from_weight_decay", set())
-            self.optimizer.exclude_from_weight_decay(var_list=self.without_weight_decay)
-            self.optimizer._exclude_from_weight_decay |= already
+        _spare(self.without_weight_decay, self.optimizer)
         # Made now rather than in the first step, which would be traced a second time for it.
         self.optimizer.build(self.trainable_variables)
         self._episodic_compile = {

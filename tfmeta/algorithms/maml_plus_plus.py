@@ -132,10 +132,12 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
         return self.rates
 
     def call(self, x, training=False):
-        """The network's own output before any adaptation, with the batch norm of no step."""
+        """The network's own output before any adaptation, with the batch norm of no step; leaves the state as it is."""
+        if not self.scales:
+            return super().call(x, training=training)
         scales, moving = functional.values(self.scales), functional.values(self.moving)
         predict, _ = self._network(tf.constant(0), scales, moving, training=training)
-        return predict(functional.values(self.learner.trainable_variables), x)
+        return tf.cast(predict(functional.values(self.learner.trainable_variables), x), self.learner.compute_dtype)
 
     @property
     def statistics(self) -> list[keras.Variable]:

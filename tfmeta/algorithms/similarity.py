@@ -78,7 +78,7 @@ def only_members(values: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -
 
     Returns:
         `[n_query, n_support, n_way]`. A number near the smallest of its type rather than minus infinity stands for
-        "not a member", so that a class without an example has a probability of 0 and no gradient is not-a-number.
+        "not a member", so that no gradient is not-a-number.
     """
     return tf.where(members(labels, n_way)[None], values[:, :, None], values.dtype.min / 2)
 
