@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional, threads
-from tfmeta.algorithms import inputs, replicas
+from tfmeta.algorithms import inputs, replicas, weight_decay
 from tfmeta.episodes import Episode
 
 
@@ -45,16 +45,6 @@ def is_random_state(variable: keras.Variable) -> bool:
 def _episodes(data) -> Episode:
     """The meta-batch itself: `train_on_batch` and `test_on_batch` wrap it in a tuple of inputs, targets, weights."""
     return data if isinstance(data, Episode) else data[0]
-
-
-def _spare(variables: list[keras.Variable], optimizer: keras.optimizers.Optimizer) -> None:
-    """Let weight decay pass over these variables, besides those that the user has exempted.
-
-    Not by `exclude_from_weight_decay`, which forgets what an earlier call named and refuses an optimizer that is built.
-    """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a LossScaleOptimizer
-    already = getattr(optimizer, "_exclude_from_weight_decay", set())
-    optimizer._exclude_from_weight_decay = already | {optimizer._var_key(variable) for variable in variables}
 
 
 class _CompiledMaps:
@@ -182,7 +172,7 @@ class EpisodicModel(keras.Model, abc.ABC):
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
         )
-        _spare(self.without_weight_decay, self.optimizer)
+        weight_decay.spare(self.without_weight_decay, self.optimizer)
         # Made now rather than in the first step, which would be traced a second time for it.
         self.optimizer.build(self.trainable_variables)
         self._episodic_compile = {
