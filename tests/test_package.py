@@ -22,7 +22,7 @@ LAYERS = (
     ("version", "files", "settings", "threads", "quiet_start"),
     ("datasets",),
     ("episodes", "datasets.sinusoid", "datasets.labelled"),
-    ("moments", "stateless", "losses", "rates", "functional", "mixed_mode", "networks", "algorithms"),
+    ("moments", "stateless", "split", "losses", "rates", "functional", "mixed_mode", "networks", "algorithms"),
     ("evaluation", "adaptation", "augmentation"),
     ("plotting", "checks"),
     ("checkpoints", "pictures", "learners", "distribution", "pretrained"),

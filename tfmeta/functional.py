@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -14,6 +15,7 @@ import tensorflow as tf
 from tfmeta.episodes import Episode
 from tfmeta.losses import Loss, accuracy, cross_entropy, query_loss
 from tfmeta.rates import clipped, inner_rates, watchable
+from tfmeta.split import Split
 from tfmeta.stateless import Predictor, Tensors, forward, gradient, values, without_dropout
 
 __all__ = [
@@ -181,6 +183,7 @@ def meta_gradient(
     adapted: Sequence[int] | None = None,
     clip_norm: float | None = None,
     start: Callable[[Tensors], Tensors] | None = None,
+    split: Split | None = None,
     adversarial_epsilon: float = 0.0,
     non_trainable: Tensors | None = None,
 ) -> MetaGradient:
@@ -199,6 +202,8 @@ def meta_gradient(
         clip_norm: as for `inner_update`; nested tapes only.
         start: the parameters that the inner loop begins with, as a function of theta; theta itself by default. It may
             append tensors, such as Proto-MAML's head.
+        split: the learner in two parts (`tfmeta.split`), no tensor of the first one adapting: the support set then
+            passes through that part once instead of once per step, to the same result. Nested tapes only.
         adversarial_epsilon: as for `query_loss`.
         non_trainable: as for `forward`.
 
@@ -206,8 +211,8 @@ def meta_gradient(
         A `MetaGradient`.
 
     Raises:
-        ValueError: if `gradient_mode` is unknown or mixed with `clip_norm`, or `inner_lr` is a list of another length
-            than the adapted tensors.
+        ValueError: if `gradient_mode` is unknown or mixed with `clip_norm` or `split`, or `inner_lr` is a list of
+            another length than the adapted tensors.
 
     References:
         Finn et al. (2017), algorithm 2, line 10, and section 5.2 for the first-order approximation.
@@ -215,8 +220,9 @@ def meta_gradient(
     """
     if gradient_mode not in ("nested", "mixed"):
         raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
-    if gradient_mode == "mixed" and clip_norm is not None:
-        raise ValueError(f"clip_norm needs gradient_mode='nested'. Received: clip_norm={clip_norm!r} with 'mixed'")
+    for name, value in (("clip_norm", clip_norm), ("split", split)):
+        if gradient_mode == "mixed" and value is not None:
+            raise ValueError(f"{name} needs gradient_mode='nested'. Received: {name}={value!r} with 'mixed'")
     inner = {"inner_lr": inner_lr, "inner_steps": inner_steps, "loss": loss, "adapted": adapted}
     if gradient_mode == "mixed" and not first_order and inner_steps:
         from tfmeta import mixed_mode  # it is built from the functions of this file
@@ -229,8 +235,12 @@ def meta_gradient(
     rates = watchable(inner_lr, params, adapted) if isinstance(inner_lr, list | tuple) else []
     with tf.GradientTape() as outer:
         outer.watch([params, rates])
+        adapting, support_x = learner, episode.support_x
+        if split is not None:
+            support_x = split.body(params, support_x, non_trainable)
+            adapting = partial(split.head, non_trainable=non_trainable)
         fast = adapt(
-            learner, params if start is None else start(params), episode.support_x, episode.support_y,
+            adapting, params if start is None else start(params), support_x, episode.support_y,
             **(inner | {"inner_lr": rates or inner_lr}),
             first_order=first_order, clip_norm=clip_norm, non_trainable=non_trainable,
         )  # fmt: skip

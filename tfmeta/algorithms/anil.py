@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
 
 from tfmeta.algorithms.maml import MAML
+from tfmeta.episodes import Episode
+from tfmeta.split import split_before
 
 
 def adapted_positions(learner: keras.Model, layers: Sequence[str] | None = None) -> list[int]:
@@ -67,6 +70,11 @@ class ANIL(MAML):
 
     References:
         Raghu et al. (2020), "Rapid Learning or Feature Reuse?", section 4. https://arxiv.org/abs/1909.09157
+
+    Note:
+        What comes before the first layer that adapts is computed once per task, not once per inner step, which is the
+        same and faster: in training with nested tapes, and at test time. It asks for a functional or sequential model
+        whose layers can be cut there (`tfmeta.split`); other models adapt as in `MAML`.
     """
 
     def __init__(
@@ -74,8 +82,25 @@ class ANIL(MAML):
     ):
         super().__init__(learner, inner_steps=inner_steps, **options)
         self.positions = tuple(adapted_positions(learner, adapt_layers))
+        self.split = split_before(learner, self.positions)
         # One name alone is a string, which `list` would take to pieces.
         self.adapt_layers = [adapt_layers] if isinstance(adapt_layers, str) else adapt_layers and list(adapt_layers)
+
+    def first_state(self, episode: Episode) -> list[tf.Tensor]:
+        """Theta, after the features of the support set where the body's part is known."""
+        theta = super().first_state(episode)
+        return theta if self.split is None else [self.split.body(theta, episode.support_x), *theta]
+
+    def weights_in(self, state: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The fast weights in a state."""
+        return state if self.split is None else state[1:]
+
+    def inner_step(self, step: tf.Tensor, state: list[tf.Tensor], episode: Episode) -> list[tf.Tensor]:
+        """Equation 1 for what adapts."""
+        if self.split is None:
+            return super().inner_step(step, state, episode)
+        features, *weights = state
+        return [features, *self._test_step(self.split.head, weights, features, episode.support_y)]
 
     def evaluation_settings(self) -> dict[str, int | float | str]:
         """Settings at test time that a reader of a score must know."""

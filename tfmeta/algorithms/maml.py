@@ -75,6 +75,7 @@ class MAML(outer_loop.MetaLearner):
         self.inner_clip_norm = inner_clip_norm
         self.adversarial_epsilon = adversarial_epsilon
         self.positions = None  # of the parameter tensors that adapt: all
+        self.split = None  # before the first layer that adapts: there is nothing to compute once
 
     def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
         """The exact meta-gradient of one task, or FOMAML's."""
@@ -82,13 +83,17 @@ class MAML(outer_loop.MetaLearner):
             self.learner, params, episode,
             inner_lr=self.inner_lr, inner_steps=self.inner_steps, loss=self.task_loss, first_order=self.first_order,
             gradient_mode=self.gradient_mode, adapted=self.positions, clip_norm=self.inner_clip_norm,
-            adversarial_epsilon=self.adversarial_epsilon, non_trainable=self._task_state(salt),
+            split=None if self.gradient_mode == "mixed" else self.split, adversarial_epsilon=self.adversarial_epsilon,
+            non_trainable=self._task_state(salt),
         )  # fmt: skip
 
     def inner_step(self, step: tf.Tensor, state: list[tf.Tensor], episode: Episode) -> list[tf.Tensor]:
         """Equation 1 on the support set."""
+        return self._test_step(self.learner, state, episode.support_x, episode.support_y)
+
+    def _test_step(self, learner, weights, x, y) -> list[tf.Tensor]:
         return functional.inner_update(
-            self.learner, state, episode.support_x, episode.support_y,
+            learner, weights, x, y,
             inner_lr=self.inner_lr, loss=self.task_loss, first_order=True, adapted=self.positions,
             clip_norm=self.inner_clip_norm,
         )[0]  # fmt: skip
