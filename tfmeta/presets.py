@@ -105,11 +105,12 @@ _METHODS: dict[str, dict] = {
     },
     "anil": {
         "source": "Raghu et al. (2020), section 5, appendix. https://arxiv.org/abs/1909.09157",
-        "settings": _FEW | {"method": "anil", "epochs": 60, "inner_lr": 0.1, "inner_steps": 5, "eval_inner_steps": 5},
+        "settings": _FEW | {"method": "anil", "epochs": 60, "inner_lr": 0.1, "inner_steps": 5, "eval_inner_steps": 50},
         "twenty": _TWENTY,
         "deviations": (
             _SMALL, _FALLING, "the outer rate is MAML's and was not tuned for this method",
             "the inner rate of the paper's 20-way cell in all; of 0.1, 0.3, 1.0 the best after a minute of 5-way",
+            "50 inner steps at test time: the head alone takes them; 97.8 instead of 96.9 % (5-way 1-shot, validation)",
         ),
         "paper": ((None, None), (None, None), (96.2, 0.5), (98.0, 0.3)),
     },
