@@ -152,7 +152,29 @@ def subclassed():
     return network
 
 
-@pytest.mark.parametrize("make", [around, nested, subclassed])
+class Scaled(keras.Model):
+    """A functional graph whose outputs the class's own `call` changes."""
+
+    def call(self, x, training=False):
+        return 3.0 * super().call(x, training=training)
+
+
+def scaled():
+    x = inputs = keras.Input((6,), dtype="float64")
+    body = keras.layers.Dense(4, activation="tanh", dtype="float64", name="body")(x)
+    return Scaled(inputs, keras.layers.Dense(6, dtype="float64", name="head")(body))
+
+
+def masked():
+    """A mask of the body's reaches the head beside the features."""
+    x = inputs = keras.Input((6,), dtype="float64")
+    steps = keras.layers.Reshape((3, 2), dtype="float64")(x)
+    body = keras.layers.Dense(4, dtype="float64", name="body")(keras.layers.Masking(dtype="float64")(steps))
+    head = keras.layers.SimpleRNN(6, activation=None, dtype="float64", name="head")
+    return keras.Model(inputs, head(body))
+
+
+@pytest.mark.parametrize("make", [around, nested, subclassed, scaled, masked])
 def test_models_without_a_cut_adapt_as_maml_does(random_episodes, make):
     network, one = make(), task(random_episodes())
     learner = tfmeta.ANIL(network, inner_lr=0.3, inner_steps=2)
@@ -183,6 +205,14 @@ def test_a_path_around_the_body_and_a_head_called_twice_are_no_obstacle(random_e
 def test_the_first_layer_with_weights_leaves_nothing_to_save():
     assert split_before(smooth_network(), [0, 3]) is None
     assert tfmeta.ANIL(smooth_network(), adapt_layers=["body", "head"]).split is None
+
+
+def test_several_outputs_are_not_cut():
+    x = inputs = keras.Input((6,))
+    body = keras.layers.Dense(4)(x)
+    heads = [keras.layers.Dense(3, name=name)(body) for name in ("one", "two")]
+    assert split_before(keras.Model(inputs, heads), [2, 3]) is None
+    assert split_before(keras.Model(inputs, heads[0]), [2, 3]) is not None
 
 
 def test_mixed_mode_and_a_cut_exclude_each_other(random_episodes):

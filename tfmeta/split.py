@@ -50,7 +50,8 @@ def split_before(learner: keras.Model, adapted: Sequence[int]) -> Split | None:
 
     Returns:
         The two parts, which share the learner's layers. None where there is nothing to save (the first layer with
-        weights adapts) or no cut can be found: a subclassed model, several inputs, a path around the adapted layer.
+        weights adapts) or no cut can be found: a model whose `call` is not Keras's own, several inputs or outputs, a
+        mask or a path that goes around the cut.
 
     References:
         Raghu et al. (2020), section 4. https://arxiv.org/abs/1909.09157
@@ -60,7 +61,10 @@ def split_before(learner: keras.Model, adapted: Sequence[int]) -> Split | None:
     def adapts(layer):
         return any(id(variable) in chosen for variable in layer.trainable_variables)
 
-    if not getattr(learner, "inputs", None) or len(learner.inputs) != 1:
+    # A `call` of the user's own may do more than run the graph, which is all that the parts know of.
+    if not type(learner).call.__module__.startswith("keras."):
+        return None
+    if any(len(getattr(learner, name, None) or ()) != 1 for name in ("inputs", "outputs")):
         return None
     first = next((layer for layer in learner.layers if adapts(layer)), None)
     try:
