@@ -26,7 +26,8 @@ def test_runs_in_quick_mode(path):
     stored = path.read_bytes()
     notebook, seconds = run.execute(path, quick=True, timeout=300)
     assert path.read_bytes() == stored, "a quick run writes nothing"
-    assert seconds <= 30, f"quick mode took {seconds:.0f} s after import"
+    # Half a minute on a quiet machine; a shared one has been up to a third slower from run to run.
+    assert seconds <= 45, f"quick mode took {seconds:.0f} s after import"
     checked = set()
     for cell in notebook.cells:
         assert printed(cell, "stderr") == ""
