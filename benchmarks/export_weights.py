@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import ROOT
 from benchmarks.omniglot import row_of
-from tfmeta import pretrained, runs
-from tfmeta.presets import PRESETS
+from tfmeta.app import pretrained, runs
+from tfmeta.app.presets import PRESETS
 
 
 def read_log(folder):

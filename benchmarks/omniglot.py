@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.machine import ROOT, machine_facts, write_json
 from benchmarks.omniglot_cells import CELLS, trained_as, training_of
 from benchmarks.omniglot_speed import known_speeds, probe
-from tfmeta import runs
-from tfmeta.presets import PRESETS
+from tfmeta.app import runs
+from tfmeta.app.presets import PRESETS
 
 FORMAT = 1
 EPISODES, SEED = 1000, 30_000
@@ -42,7 +42,7 @@ def command_of(name, epochs, folder):
 def train(name, folder, epochs):
     """Train a cell in a process of its own, or go on with it."""
     options = ["train", "--resume", str(folder)] if folder.exists() else command_of(name, epochs, folder)
-    subprocess.run([sys.executable, "-m", "tfmeta.cli", *options], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-m", "tfmeta.app.cli", *options], check=True, cwd=ROOT)
 
 
 def score(settings, folder):
@@ -55,7 +55,8 @@ def score(settings, folder):
     Returns:
         A list of scores as dictionaries: all queries together, and one by one where that is another thing.
     """
-    from tfmeta import evaluate, learners
+    from tfmeta import evaluate
+    from tfmeta.app import learners
 
     _, trained = runs.load_run(folder)
     data = runs.load_data(settings.dataset)

@@ -1,6 +1,6 @@
 """The cells of the Omniglot table, and which of them share one training."""
 
-from tfmeta.presets import PRESETS
+from tfmeta.app.presets import PRESETS
 
 CELLS = [name for name in PRESETS if "-omniglot-" in name]
 # Settings that say only how a learner is judged.

@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from tfmeta.presets import CELLS, PRESETS
+from tfmeta.app.presets import CELLS, PRESETS
 
 
 def clearly_better(one, other):

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.machine import ROOT, machine_facts, write_json
 from benchmarks.omniglot_cells import trained_as, trainings
-from tfmeta.presets import PRESETS
+from tfmeta.app.presets import PRESETS
 
 FORMAT = 1
 OUT = ROOT / "results/omniglot_speed.json"
@@ -33,7 +33,7 @@ def steps_per_second(settings):
     Returns:
         Steps per second, tracing not counted.
     """
-    from tfmeta import learners, runs
+    from tfmeta.app import learners, runs
 
     data = runs.load_data(settings.dataset)
     learner = learners.build_learner(settings, data.train)

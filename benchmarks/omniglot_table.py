@@ -16,8 +16,8 @@ from benchmarks.machine import ROOT
 from benchmarks.omniglot_order import orders
 from benchmarks.omniglot_speed import projected_hours
 from benchmarks.table import replace_between
-from tfmeta import files
-from tfmeta.presets import CELLS, PRESETS
+from tfmeta.app.presets import CELLS, PRESETS
+from tfmeta.machine import files
 
 LABELS = {
     "nearest-neighbour": "nearest neighbour, pixels",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfmeta.core.episode import Episode
 from tfmeta.datasets import ImageClasses
-from tfmeta.episodes import Episode
 
 
 def make_classes(counts, size=16, channels=1, seed=0):

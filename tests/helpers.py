@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from tests.conftest import make_classes
-from tfmeta import runs
+from tfmeta.app import runs
+from tfmeta.app.settings import TrainSettings
 from tfmeta.datasets import Splits
-from tfmeta.settings import TrainSettings
 
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("tfmeta")

@@ -16,19 +16,17 @@ PACKAGE = Path(tfmeta.__file__).parent
 MODULES = {m.name: importlib.import_module(m.name) for m in pkgutil.walk_packages(tfmeta.__path__, "tfmeta.")}
 SOURCES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
 
-# Lowest first; a file imports from its own layer and those below: datasets -> episodes -> algorithms -> evaluation ->
-# plotting -> programs. Sinusoid tasks are a data set that is made of episodes from the start.
+# Lowest first; a file imports from its own layer and those below: the way of the data.
 LAYERS = (
-    ("version", "files", "settings", "threads", "quiet_start"),
+    ("version", "machine"),
+    ("core",),
     ("datasets",),
-    ("episodes", "datasets.sinusoid", "datasets.labelled"),
-    ("moments", "stateless", "split", "losses", "rates", "functional", "mixed_mode", "networks", "algorithms"),
-    ("evaluation", "adaptation", "augmentation"),
+    ("tasks", "networks"),
+    ("functional", "training"),
+    ("algorithms",),
+    ("evaluation",),
     ("plotting", "checks"),
-    ("checkpoints", "pictures", "learners", "distribution", "pretrained"),
-    ("presets", "runs"),
-    ("quickstart", "doctor"),
-    ("cli",),
+    ("app",),
 )
 
 
@@ -58,7 +56,7 @@ def exported_objects():
 
 OBJECTS, EXPORTED = dict(public_objects()), dict(exported_objects())
 # typer shows the command's docstrings as help and its options' own texts, which tests/test_cli.py looks at.
-DESCRIBED = {name: thing for name, thing in OBJECTS.items() if not name.startswith("tfmeta.cli.")}
+DESCRIBED = {name: thing for name, thing in OBJECTS.items() if not name.startswith("tfmeta.app.cli.")}
 
 
 def is_method(thing):
@@ -211,7 +209,7 @@ def imported_modules(tree):
 
 def test_nothing_imports_backwards():
     """Also not inside functions. A package's `__init__` only hands on what its files hold."""
-    assert layer("tfmeta.datasets.sinusoid") > layer("tfmeta.datasets.images")
+    assert layer("tfmeta.tasks.sampling") > layer("tfmeta.datasets.images")
     backwards = []
     for path, tree in SOURCES.items():
         if path.name != "__init__.py":

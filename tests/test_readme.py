@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 import tfmeta
-from tfmeta.algorithms.base import EpisodicModel
 from tfmeta.datasets import Splits
+from tfmeta.training.base import EpisodicModel
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -5,13 +5,11 @@ Whoever reads this file sees the field on one page; each name's docstring says w
 
 import sys
 
-from tfmeta.quiet_start import import_tensorflow
+from tfmeta.machine.quiet_start import import_tensorflow
 
 import_tensorflow(sys.argv[0] if sys.argv else "")
 
-from tfmeta import datasets  # before episodes, which sinusoid builds on
-from tfmeta import augmentation, functional, networks
-from tfmeta.adaptation import AdaptationCurve, adaptation_curve
+from tfmeta import checks, datasets, evaluation, functional, networks, plotting
 from tfmeta.algorithms.anil import ANIL
 from tfmeta.algorithms.fine_tuning import FineTunedClassifier
 from tfmeta.algorithms.maml import MAML
@@ -27,10 +25,13 @@ from tfmeta.algorithms.prototypical import (
     squared_euclidean,
 )
 from tfmeta.algorithms.reptile import Reptile, reptile_update
-from tfmeta.episodes import Episode, episode_dataset, sample_episode
-from tfmeta.evaluation import Score, evaluate
+from tfmeta.app.pretrained import load_pretrained
+from tfmeta.core.episode import Episode
+from tfmeta.evaluation import AdaptationCurve, Score, adaptation_curve, evaluate
+from tfmeta.machine import threads
 from tfmeta.plotting import plot_adaptation_curve, plot_embeddings, plot_episode
-from tfmeta.pretrained import load_pretrained
+from tfmeta.tasks import augmentation
+from tfmeta.tasks.sampling import episode_dataset, sample_episode
 from tfmeta.version import __version__
 
 __all__ = [
@@ -50,19 +51,23 @@ __all__ = [
     "__version__",
     "adaptation_curve",
     "augmentation",
+    "checks",
     "compute_prototypes",
     "cosine_attention",
     "datasets",
     "episode_dataset",
     "evaluate",
+    "evaluation",
     "functional",
     "load_pretrained",
     "networks",
     "plot_adaptation_curve",
     "plot_embeddings",
     "plot_episode",
+    "plotting",
     "prototypical_logits",
     "reptile_update",
     "sample_episode",
     "squared_euclidean",
+    "threads",
 ]

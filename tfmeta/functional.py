@@ -12,11 +12,11 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tfmeta.episodes import Episode
-from tfmeta.losses import Loss, accuracy, cross_entropy, query_loss
-from tfmeta.rates import clipped, inner_rates, watchable
-from tfmeta.split import Split
-from tfmeta.stateless import Predictor, Tensors, forward, gradient, values, without_dropout
+from tfmeta.core.cut import Split
+from tfmeta.core.episode import Episode
+from tfmeta.core.forward import Predictor, Tensors, forward, gradient, values, without_dropout
+from tfmeta.core.losses import Loss, accuracy, cross_entropy, query_loss
+from tfmeta.core.rates import clipped, inner_rates, watchable
 
 __all__ = [
     "MetaGradient",
@@ -225,7 +225,7 @@ def meta_gradient(
             raise ValueError(f"{name} needs gradient_mode='nested'. Received: {name}={value!r} with 'mixed'")
     inner = {"inner_lr": inner_lr, "inner_steps": inner_steps, "loss": loss, "adapted": adapted}
     if gradient_mode == "mixed" and not first_order and inner_steps:
-        from tfmeta import mixed_mode  # it is built from the functions of this file
+        from tfmeta.core import mixed_mode  # it is built from the functions of this file
 
         return mixed_mode.meta_gradient(
             learner, params, episode, **inner,

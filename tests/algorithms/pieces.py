@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
 
 
 def first(dataset):

@@ -9,7 +9,7 @@ import tfmeta
 from tests.algorithms.differences import assert_same, largest_difference
 from tests.algorithms.methods import SIZES, every, everything, make, values
 from tests.algorithms.pieces import task
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import tfmeta
 from tests.algorithms.differences import assert_same
 from tests.algorithms.methods import METHODS, SIZES, make, network
 from tests.algorithms.pieces import task
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
 
 OTHERS = {
     "PrototypicalNetwork": tfmeta.PrototypicalNetwork,

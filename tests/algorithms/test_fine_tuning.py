@@ -7,8 +7,8 @@ import tensorflow as tf
 
 import tfmeta
 from tests.algorithms.pieces import task
-from tfmeta.algorithms import copies
 from tfmeta.datasets import labelled_batches
+from tfmeta.training import copies
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 import tfmeta
 from tests.algorithms.pieces import first, task, weights
 from tfmeta import functional
+from tfmeta.core.episode import Episode
 from tfmeta.datasets import sinusoid_episodes
-from tfmeta.episodes import Episode
 
 SIZES = {"n_way": 3, "k_shot": 1, "n_query": 2, "meta_batch_size": 4}
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tfmeta
 from tfmeta import functional
 from tfmeta.algorithms.maml_plus_plus import step_weights
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
 
 OFF = {"learn_rates": False, "multi_step_loss": 0, "per_step_batch_norm": False}
 

@@ -7,7 +7,9 @@ import tensorflow as tf
 
 import tfmeta
 from tests.algorithms.pieces import first, once, task
-from tfmeta.algorithms import copies, matching, similarity
+from tfmeta.algorithms import matching
+from tfmeta.networks import support_set as similarity
+from tfmeta.training import copies
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 

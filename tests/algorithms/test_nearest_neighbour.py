@@ -7,9 +7,9 @@ import tensorflow as tf
 
 import tfmeta
 from tests.algorithms.pieces import task
-from tfmeta.algorithms import copies
 from tfmeta.algorithms.nearest_neighbour import nearest_of_class
 from tfmeta.datasets import sinusoid_episodes
+from tfmeta.training import copies
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 import tfmeta
 from tests.algorithms.pieces import first, once, task, weights
-from tfmeta.algorithms import copies
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
+from tfmeta.training import copies
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks import omniglot, omniglot_cells, omniglot_order, omniglot_speed, omniglot_table
 from tests.helpers import ROOT, tiny_settings, tiny_splits, train_tiny
-from tfmeta import runs
-from tfmeta.presets import PRESETS, Preset
-from tfmeta.settings import TrainSettings
+from tfmeta.app import runs
+from tfmeta.app.presets import PRESETS, Preset
+from tfmeta.app.settings import TrainSettings
 
 FILES = [path for path in (ROOT / "results/omniglot.json", ROOT / "results/omniglot_short.json") if path.exists()]
 ROWS = [

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tfmeta import checks, functional
 from tfmeta.checks.gradients import squared_error
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
 
 
 def steps(on="support", always_at_theta=False, stop=False, returned_early=False, sign=1.0, own=False, scale=1.0):

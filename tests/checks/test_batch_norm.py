@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfmeta import checks, functional
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
 
 
 def labels(logits, axis=-1):

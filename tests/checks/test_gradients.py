@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfmeta import checks, functional
 from tfmeta.checks.gradients import squared_error
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
 
 
 def exact_quadratic(theta, A, b, inner_lr):

@@ -6,10 +6,10 @@ import warnings
 import numpy as np
 import pytest
 
-from tfmeta import threads
 from tfmeta.datasets import load_omniglot, omniglot_source
 from tfmeta.datasets import omniglot as module
 from tfmeta.datasets.cache import read_arrays
+from tfmeta.machine import threads
 
 
 @pytest.fixture(scope="module")

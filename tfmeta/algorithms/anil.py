@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from tfmeta.algorithms.maml import MAML
-from tfmeta.episodes import Episode
-from tfmeta.split import split_before
+from tfmeta.core.cut import split_before
+from tfmeta.core.episode import Episode
 
 
 def adapted_positions(learner: keras.Model, layers: Sequence[str] | None = None) -> list[int]:

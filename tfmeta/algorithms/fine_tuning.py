@@ -6,9 +6,10 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import adapting, base, copies, inputs, replicas
-from tfmeta.episodes import Episode, check_sizes, count_classes
-from tfmeta.stateless import full_precision
+from tfmeta.core.episode import Episode, count_classes
+from tfmeta.core.forward import full_precision
+from tfmeta.core.validation import check_sizes
+from tfmeta.training import adapting, base, copies, inputs, replicas
 
 
 @keras.saving.register_keras_serializable("tfmeta")

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import inputs, outer_loop
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
+from tfmeta.training import inputs, outer_loop
 
 
 @keras.saving.register_keras_serializable("tfmeta")

@@ -6,10 +6,10 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import copies, inputs, outer_loop
-from tfmeta.episodes import Episode
-from tfmeta.moments import exact_moments
-from tfmeta.stateless import full_precision, gradient
+from tfmeta.core.episode import Episode
+from tfmeta.core.forward import full_precision, gradient
+from tfmeta.core.moments import exact_moments
+from tfmeta.training import copies, inputs, outer_loop
 
 
 def step_weights(inner_steps: int, outer_step: int | tf.Tensor, anneal_steps: int) -> tf.Tensor:

@@ -8,8 +8,10 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import copies, full_context, inputs, metric, similarity
-from tfmeta.episodes import count_classes
+from tfmeta.core.episode import count_classes
+from tfmeta.networks import full_context
+from tfmeta.networks import support_set as similarity
+from tfmeta.training import copies, inputs, metric
 
 # Log of the smallest normal float32.
 _LEAST = math.log(2.0**-126)

@@ -6,9 +6,10 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import base, copies, inputs, similarity
-from tfmeta.episodes import Episode, count_classes
-from tfmeta.stateless import full_precision
+from tfmeta.core.episode import Episode, count_classes
+from tfmeta.core.forward import full_precision
+from tfmeta.networks import support_set as similarity
+from tfmeta.training import base, copies, inputs
 
 
 def nearest_of_class(similarities: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:

@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import base, copies, inputs, outer_loop
 from tfmeta.algorithms.prototypical import compute_prototypes, prototypical_head
-from tfmeta.episodes import Episode, count_classes
+from tfmeta.core.episode import Episode, count_classes
+from tfmeta.training import base, copies, inputs, outer_loop
 
 
 @keras.saving.register_keras_serializable("tfmeta")

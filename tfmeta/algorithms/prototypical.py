@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import copies, metric
-from tfmeta.episodes import count_classes
+from tfmeta.core.episode import count_classes
+from tfmeta.training import copies, metric
 
 
 def compute_prototypes(embeddings: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:

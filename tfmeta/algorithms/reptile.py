@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.algorithms import inputs, outer_loop
-from tfmeta.episodes import Episode
-from tfmeta.stateless import gradient
+from tfmeta.core.episode import Episode
+from tfmeta.core.forward import gradient
+from tfmeta.training import inputs, outer_loop
 
 # Adam's second-moment decay and its guard against division by zero, TensorFlow's values as in the authors' code.
 _BETA_2, _EPSILON = 0.999, 1e-8

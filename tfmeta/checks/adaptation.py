@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfmeta import functional
 from tfmeta.checks.gradients import _distance, small_regression, squared_error
 from tfmeta.checks.report import Result, judge, require
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
 
 
 def adapt(answer) -> Result:

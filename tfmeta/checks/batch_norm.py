@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfmeta import functional
 from tfmeta.algorithms.maml import MAML
 from tfmeta.checks.report import Result, judge, require
-from tfmeta.episodes import Episode
+from tfmeta.core.episode import Episode
 
 N_WAY, K_SHOT, N_QUERY, DIM = 3, 2, 12, 6
 

@@ -5,7 +5,7 @@ from tfmeta.datasets.glyphs import load_glyphs
 from tfmeta.datasets.images import from_arrays, from_directory, split_classes
 from tfmeta.datasets.labelled import labelled_batches
 from tfmeta.datasets.omniglot import OmniglotUnavailableError, load_omniglot
-from tfmeta.datasets.sinusoid import sinusoid_episodes
+from tfmeta.tasks.sinusoid import sinusoid_episodes
 
 __all__ = [
     "ImageClasses",

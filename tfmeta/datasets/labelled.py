@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import threads
+from tfmeta.core.validation import check_seed, check_sizes
 from tfmeta.datasets.classes import ImageClasses
-from tfmeta.episodes import check_seed, check_sizes
+from tfmeta.machine import threads
 
 
 def labelled_batches(data: ImageClasses, *, batch_size: int, seed: int, start: int = 0) -> tf.data.Dataset:

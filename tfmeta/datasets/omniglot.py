@@ -111,7 +111,7 @@ def _load_packed(data_dir: Path) -> dict[str, np.ndarray]:
         damage = str(error)
     if damage:
         warnings.warn(f"the Omniglot cache is damaged and will be rebuilt ({damage})", stacklevel=3)
-    from tfmeta import threads  # imports TensorFlow, which a good cache does not need
+    from tfmeta.machine import threads  # imports TensorFlow, which a good cache does not need
 
     threads.prefer_tasks()  # tensorflow-datasets starts TensorFlow, and later it would be too late
     # Before any work: the minutes of a download are not to end in "permission denied".

@@ -1,0 +1,99 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+import tfmeta
+from tests.helpers import ROOT, tiny_settings, tiny_splits, train_tiny
+from tfmeta.app import pretrained, runs
+from tfmeta.app.presets import PRESETS
+
+
+@pytest.fixture
+def exported(tmp_path, monkeypatch):
+    """A small trained learner, exported; the package's own are out of the way."""
+    learner, score = train_tiny(tmp_path / "run", "maml")
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
+    row = {"settings": tiny_settings("maml").to_dict(), "scores": [score.to_dict()], "command": "tfmeta train ..."}
+    card = pretrained.export_pretrained(learner, "small", row, [{"epoch": 0, "loss": 1.0}], tmp_path / "weights")
+    return learner, score, card
+
+
+def test_what_was_exported_is_loaded_with_its_card(exported):
+    learner, score, card = exported
+    assert pretrained.pretrained_names() == ["small"]
+    assert pretrained.pretrained_card("small") == card
+    assert card.settings == tiny_settings("maml")
+    assert card.log == [{"epoch": 0, "loss": 1.0}]
+    loaded = tfmeta.load_pretrained("small")
+    assert not loaded.compiled
+    for mine, theirs in zip(loaded.get_weights(), learner.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    shape = {"n_way": 3, "k_shot": 1, "n_query": 15, "episodes": 10, "seed": score.seed}
+    assert tfmeta.evaluate(loaded, tiny_splits().test, **shape) == score
+
+
+def test_a_changed_file_is_refused(exported):
+    path = pretrained.FOLDER / "small.keras"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"must have the hash [0-9a-f]{64} of its card.*Received: [0-9a-f]{64}$"):
+        tfmeta.load_pretrained("small")
+    path.unlink()
+    with pytest.raises(ValueError, match="Received: no file"):
+        tfmeta.load_pretrained("small")
+
+
+def test_an_unknown_name_says_what_there_is(exported):
+    with pytest.raises(ValueError, match=re.escape("one of small. Did you mean 'small'? Received: name='smal'")):
+        tfmeta.load_pretrained("smal")
+
+
+def test_a_large_file_is_not_written(exported, monkeypatch, tmp_path):
+    learner, _, card = exported
+    real = pretrained.files.whole
+
+    class Large:
+        st_size = 1_000_001
+
+    monkeypatch.setattr(pretrained.Path, "stat", lambda self, **_: Large())
+    with pytest.raises(ValueError, match=r"at most 1000000 bytes\. Received: other with 1000001"):
+        pretrained.export_pretrained(learner, "other", card.row, [], tmp_path / "more")
+    monkeypatch.undo()
+    assert real is pretrained.files.whole
+    assert list((tmp_path / "more").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", pretrained.pretrained_names())
+def test_the_packages_own_weights_are_whole_and_named_after_presets(name):
+    card = pretrained.pretrained_card(name)
+    wanted = PRESETS[name].settings
+    assert (card.settings.method, card.settings.n_way, card.settings.k_shot) == (
+        wanted.method, wanted.n_way, wanted.k_shot,
+    )  # fmt: skip
+    path = pretrained.FOLDER / f"{name}.keras"
+    assert path.stat().st_size < 1_000_000
+    learner = tfmeta.load_pretrained(name)
+    accuracy = card.row["scores"][0]["accuracy"]
+    assert 0.5 < accuracy <= 1
+    assert len(card.log) == card.settings.epochs
+    assert json.loads(json.dumps(card.row)) == card.row
+    # Not the score itself, which needs the data: weights of a trained learner, all finite.
+    assert all(np.isfinite(weight).all() for weight in learner.get_weights())
+
+
+def test_the_readme_names_every_pretrained_learner():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page or f'"{name}"' in page for name in pretrained.pretrained_names())
+
+
+def test_the_command_judges_a_pretrained_learner(exported, monkeypatch):
+    from typer.testing import CliRunner
+
+    from tfmeta.app import cli
+
+    monkeypatch.setattr(runs, "load_data", lambda *_: tiny_splits())
+    result = CliRunner().invoke(cli.app, ["evaluate", "small", "--episodes", "10"])
+    assert (result.exit_code, result.stdout.strip()) == (0, str(exported[1]))

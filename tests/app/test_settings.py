@@ -1,0 +1,97 @@
+import dataclasses
+import json
+import re
+
+import pytest
+
+from tfmeta.app.settings import DATASETS, METHODS, TrainSettings
+
+FROM_ONE = ("n_way", "train_way", "k_shot", "n_query", "meta_batch_size", "epochs", "steps_per_epoch", "filters",
+            "test_episodes", "train_shot", "inner_batch_size", "eval_inner_batch_size")  # fmt: skip
+FROM_ZERO = ("seed", "inner_steps", "eval_inner_steps")
+NUMBERS = ("learning_rate", "inner_lr")
+CHOICES = {
+    "method": METHODS,
+    "optimizer": ("adam", "sgd"),
+    "schedule": ("cosine", "linear", "constant"),
+    "downsample": ("stride", "pool"),
+}
+
+
+def whole(expected, name, value):
+    """A pattern for nothing but this message."""
+    return f"^{re.escape(f'{expected} Received: {name}={value!r}')}$"
+
+
+def test_every_field_has_its_rule_below():
+    named = {*FROM_ONE, *FROM_ZERO, *NUMBERS, *CHOICES, "dataset"}
+    assert {field.name for field in dataclasses.fields(TrainSettings)} == named
+
+
+@pytest.mark.parametrize("name", FROM_ONE + FROM_ZERO)
+@pytest.mark.parametrize("value", ["low", 1.5, 2.0, "3", True, [1]])
+def test_whole_numbers(name, value):
+    least = 1 if name in FROM_ONE else 0
+    value = least - 1 if value == "low" else value
+    with pytest.raises(ValueError, match=whole(f"{name} must be a whole number of at least {least}.", name, value)):
+        TrainSettings(**{name: value})
+    assert getattr(TrainSettings(**{name: least}), name) == least
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [0, -0.1, float("nan"), float("inf"), "0.1", None, True])
+def test_positive_numbers(name, value):
+    with pytest.raises(ValueError, match=whole(f"{name} must be a positive number.", name, value)):
+        TrainSettings(**{name: value})
+    assert getattr(TrainSettings(**{name: 1}), name) == 1
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", ["MAML", "", None, 0, ["maml"]])
+def test_choices(name, value):
+    with pytest.raises(ValueError, match=whole(f"{name} must be one of {', '.join(CHOICES[name])}.", name, value)):
+        TrainSettings(**{name: value})
+    for good in CHOICES[name]:
+        assert getattr(TrainSettings(**{name: good}), name) == good
+
+
+@pytest.mark.parametrize("value", ["", None, 3])
+def test_a_data_set_has_a_name(value):
+    """The empty name would be the current folder."""
+    with pytest.raises(ValueError, match=r"dataset must be one of omniglot, .* or a folder. Received: dataset="):
+        TrainSettings(dataset=value)
+    assert [TrainSettings(dataset=name).dataset for name in (*DATASETS, "my/images")] == [*DATASETS, "my/images"]
+
+
+def test_optional_fields_are_those_that_follow_another():
+    optional = {"train_way", "train_shot", "inner_batch_size", "eval_inner_batch_size"}
+    for name in optional:
+        assert getattr(TrainSettings(**{name: None}), name) is None
+    for name in set(FROM_ONE + FROM_ZERO) - optional:
+        with pytest.raises(ValueError, match=f"{name}=None"):
+            TrainSettings(**{name: None})
+
+
+def test_round_trip_through_json():
+    changed = TrainSettings(
+        method="prototypical", dataset="glyphs", n_way=3, train_way=7, k_shot=2, n_query=4, meta_batch_size=5, epochs=6,
+        steps_per_epoch=8, learning_rate=0.25, schedule="cosine", filters=9, downsample="pool", inner_lr=0.125,
+        inner_steps=0, eval_inner_steps=11, train_shot=14, optimizer="sgd", inner_batch_size=2, eval_inner_batch_size=3,
+        test_episodes=12, seed=13,
+    )  # fmt: skip
+    default = TrainSettings()
+    assert all(getattr(changed, f.name) != getattr(default, f.name) for f in dataclasses.fields(default))
+    for one in (changed, default):
+        fields = json.loads(json.dumps(one.to_dict()))
+        assert TrainSettings.from_dict(fields) == one
+    assert changed.steps == 48
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        changed.seed = 0
+
+
+def test_unknown_fields_are_named_with_their_values_and_what_there_is():
+    with pytest.raises(ValueError, match=r"settings must be among method, dataset, .*seed\. ") as caught:
+        TrainSettings.from_dict({"inner_rate": 0.4, "colour": "red", "seed": 1})
+    assert str(caught.value).endswith("Received: colour='red', inner_rate=0.4")
+    with pytest.raises(ValueError, match="Received: epochs=0"):
+        TrainSettings.from_dict({"epochs": 0})

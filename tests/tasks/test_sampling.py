@@ -1,0 +1,173 @@
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfmeta
+from tests.conftest import make_classes
+from tfmeta.core.episode import Episode
+from tfmeta.tasks.sampling import episode_dataset, sample_episode
+
+SIZES = {"n_way": 5, "k_shot": 2, "n_query": 3}
+
+
+@pytest.fixture(scope="module")
+def numbered():
+    """Images whose pixels say their own class and number, in classes of unequal size."""
+    counts = [7, 30, 9, 12, 8, 21, 7, 10]
+    data = make_classes(counts)
+    images = np.zeros_like(data.images)
+    images[:, 0, 0, 0] = data.labels
+    images[:, 0, 1, 0] = np.concatenate([np.arange(n) for n in counts])
+    return tfmeta.datasets.ImageClasses(images, data.labels, data.class_names, data.alphabets, "numbered")
+
+
+def read(images):
+    """(class, number) of `numbered` images `[..., 16, 16, 1]`."""
+    pixels = np.rint(images.numpy()[..., 0, :2, 0] * 255).astype(int)
+    return pixels[..., 0], pixels[..., 1]
+
+
+def test_properties_hold_over_thousands_of_episodes(numbered):
+    counts = numbered.counts
+    seen_classes, seen_images, seen_labels = np.zeros(8), set(), np.zeros((8, 5))
+    for episode in episode_dataset(numbered, **SIZES, meta_batch_size=100, seed=0).take(30):
+        assert episode.support_x.shape == (100, 10, 16, 16, 1)
+        assert episode.query_x.shape == (100, 15, 16, 16, 1)
+        assert episode.support_x.dtype == tf.float32
+        assert episode.support_y.dtype == tf.int32
+        s_class, s_number = read(episode.support_x)
+        q_class, q_number = read(episode.query_x)
+        for i in range(100):
+            support = set(zip(s_class[i], s_number[i], strict=True))
+            query = set(zip(q_class[i], q_number[i], strict=True))
+            assert len(support) == 10, "an image occurs twice in the support set"
+            assert len(query) == 15, "an image occurs twice in the query set"
+            assert not support & query, "an image is in both sets"
+            assert all(number < counts[c] for c, number in support | query), "an image of another class"
+            label_of = dict(zip(s_class[i], episode.support_y[i].numpy(), strict=True))
+            assert sorted(label_of.values()) == [0, 1, 2, 3, 4], "classes are not distinct or not relabelled"
+            assert [label_of[c] for c in q_class[i]] == list(episode.query_y[i].numpy())
+            assert np.array_equal(np.bincount(episode.support_y[i]), [2] * 5)
+            assert np.array_equal(np.bincount(episode.query_y[i]), [3] * 5)
+            for c, label in label_of.items():
+                seen_classes[c] += 1
+                seen_labels[c, label] += 1
+            seen_images |= support | query
+    assert len(seen_images) == counts.sum(), "some image is never drawn"
+    # 3000 episodes of 5 out of 8 classes: 1875 each, standard deviation 26.5; each label a fifth of that.
+    np.testing.assert_allclose(seen_classes, 1875, atol=6 * 26.5)
+    np.testing.assert_allclose(seen_labels, 375, atol=6 * 18.2)
+
+
+def test_every_image_of_a_class_is_equally_likely_in_support(numbered):
+    drawn = np.zeros(30)
+    for episode in episode_dataset(numbered, n_way=8, k_shot=1, n_query=1, meta_batch_size=500, seed=1).take(6):
+        classes, numbers = read(episode.support_x)
+        drawn += np.bincount(numbers[classes == 1], minlength=30)
+    np.testing.assert_allclose(drawn, 100, atol=6 * 9.9)
+
+
+def test_order_does_not_reveal_the_label(tiny):
+    first = np.concatenate(
+        [e.support_y[:, 0].numpy() for e in episode_dataset(tiny, **SIZES, meta_batch_size=200, seed=0).take(5)]
+    )
+    np.testing.assert_allclose(np.bincount(first, minlength=5), 200, atol=6 * 12.7)
+
+
+def test_same_seed_same_stream_other_seed_other_stream(tiny):
+    def first(seed, start=0):
+        return next(iter(episode_dataset(tiny, **SIZES, meta_batch_size=4, seed=seed, start=start)))
+
+    assert all(np.array_equal(a, b) for a, b in zip(first(3), first(3), strict=True))
+    assert not np.array_equal(first(3).support_x, first(4).support_x)
+    assert not np.array_equal(first(3).support_x, first(3 + 2**40).support_x)
+    third = list(episode_dataset(tiny, **SIZES, meta_batch_size=4, seed=3).take(3))[2]
+    assert np.array_equal(third.query_x, first(3, start=2).query_x)
+
+
+def test_no_episode_repeats_within_or_across_epochs(tiny):
+    seen = {e.support_x.numpy().tobytes() for e in episode_dataset(tiny, **SIZES, meta_batch_size=1, seed=0).take(200)}
+    assert len(seen) == 200
+
+
+def test_every_epoch_of_fit_sees_new_episodes(tiny):
+    """Keras reads on in an endless dataset; a finite one is the same in every epoch, for validation."""
+    import keras
+
+    seen = []
+
+    class Watch(keras.Model):
+        def train_step(self, episode):
+            tf.py_function(lambda x: seen.append(x.numpy().tobytes()), [episode.support_x], [])
+            return {"loss": tf.constant(0.0)}
+
+    model = Watch()
+    model.built = True
+    model.compile(optimizer="sgd", run_eagerly=True)
+    model.fit(episode_dataset(tiny, **SIZES, meta_batch_size=1, seed=0), steps_per_epoch=3, epochs=3, verbose=0,
+              shuffle=False)  # fmt: skip
+    assert len(set(seen)) == len(seen) == 9
+
+
+def test_sample_episode_is_one_episode_in_range(tiny):
+    episode = sample_episode(tiny, **SIZES, seed=0)
+    assert isinstance(episode, Episode)
+    assert episode.support_x.shape == (10, 16, 16, 1)
+    assert 0.0 <= float(tf.reduce_min(episode.query_x)) <= float(tf.reduce_max(episode.query_x)) <= 1.0
+
+
+def test_names_survive_tf_data(tiny):
+    spec = episode_dataset(tiny, **SIZES, meta_batch_size=2, seed=0).element_spec
+    assert isinstance(spec, Episode)
+    assert spec.query_y.shape == (2, 15)
+
+
+def test_sampling_needs_no_python_per_episode(tiny, monkeypatch):
+    stream = iter(episode_dataset(tiny, **SIZES, meta_batch_size=2, seed=0))
+    next(stream)
+    monkeypatch.setattr("tfmeta.tasks.sampling._Sampler.__call__", None)
+    next(stream)
+
+
+def test_sampling_is_not_absurdly_slow():
+    """The rate itself is measured in benchmarks/; this catches a return to per-episode Python (some 50 a second)."""
+    data = make_classes([20] * 1000, size=28)
+    stream = iter(episode_dataset(data, n_way=5, k_shot=1, n_query=15, meta_batch_size=100, seed=0))
+    next(stream)
+    clock = time.perf_counter()
+    for _ in range(5):
+        next(stream)
+    assert 500 / (time.perf_counter() - clock) > 200
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_way": 13}, r"'tiny' has 12. Received: n_way=13"),
+        (
+            {"k_shot": 5, "n_query": 16},
+            r"class 'Tagalog/character00' has 20 images, but k_shot=5 \+ n_query=16 need 21",
+        ),
+        ({"n_way": 0}, r"at least 1. Received: n_way=0"),
+        ({"k_shot": -1}, r"at least 1. Received: k_shot=-1"),
+        ({"n_query": 2.0}, r"whole number of at least 1. Received: n_query=2.0"),
+        ({"meta_batch_size": 0}, r"Received: meta_batch_size=0"),
+        ({"seed": -1}, r"Received: seed=-1"),
+        ({"start": -1}, r"Received: start=-1"),
+    ],
+)
+def test_bad_sizes_are_named(tiny, change, message):
+    with pytest.raises(ValueError, match=message):
+        episode_dataset(tiny, **(SIZES | {"meta_batch_size": 2, "seed": 0} | change))
+
+
+def test_the_poorest_class_is_named(unequal):
+    with pytest.raises(ValueError, match=r"class 'Tagalog/character00' has 7 images.*need 8 \(2 of 8 classes"):
+        sample_episode(unequal, n_way=2, k_shot=3, n_query=5, seed=0)
+
+
+def test_arrays_are_refused_by_name():
+    with pytest.raises(TypeError, match=r"must be an ImageClasses.*Received: data of type ndarray"):
+        sample_episode(np.zeros((3, 3)), n_way=1, k_shot=1, n_query=1, seed=0)

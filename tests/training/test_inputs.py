@@ -1,0 +1,80 @@
+"""What a learner is given, and what is refused."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfmeta
+from tfmeta.datasets import sinusoid_episodes
+from tfmeta.training import inputs
+
+
+class Silent(keras.Model):
+    """Says nothing about its shapes."""
+
+    def call(self, x):
+        return x
+
+
+def test_known_shapes():
+    network = tfmeta.networks.conv4(3, filters=2, input_shape=(16, 18, 2))
+    assert inputs.known_shape(network, "input_shape") == (16, 18, 2)
+    assert inputs.known_shape(network, "output_shape") == (3,)
+    a, b = keras.Input((2,)), keras.Input((3,))
+    two = keras.Model([a, b], keras.layers.Concatenate()([a, b]))
+    assert inputs.known_shape(two, "input_shape") is None
+    assert inputs.known_shape(Silent(), "input_shape") is None
+    assert inputs.known_shape(Silent(), "output_shape") is None
+
+
+def test_support_sets_become_tensors_of_the_types_of_training():
+    x, y = inputs.check_support([[0, 1], [2, 3], [4, 5]], np.array([1, 0, 1], np.int64))
+    assert (x.dtype, y.dtype) == (tf.float32, tf.int32)
+    np.testing.assert_array_equal(x, [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    np.testing.assert_array_equal(y, [1, 0, 1])
+    _, targets = inputs.check_support(np.zeros((2, 1)), np.array([[0.5], [1.5]]))
+    assert targets.dtype.is_floating
+    np.testing.assert_array_equal(targets, [[0.5], [1.5]])
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (1.0, 1, r"same number of examples, at least one. Received: support_x with shape=\(\)"),
+        (np.zeros((2, 1)), np.zeros((3, 1)), r"support_x with shape=\(2, 1\), support_y with shape=\(3, 1\)"),
+        (np.zeros((3, 1)), [1, 2, 3], r"labels must run from 0 to n_way - 1.*Received: support_y=\[1, 2, 3\]"),
+        (np.zeros((2, 1)), [[0], [1]], r"labels must run from 0.*Received: support_y=\[\[0\], \[1\]\]"),
+        (np.array([[np.inf], [0.0]]), [0, 1], r"support_x must be finite. Received: support_x with 1 NaN or infinite"),
+        (np.zeros((2, 1)), [[0.5], [np.nan]], r"support_y must be finite. Received: support_y with 1 NaN or infinite"),
+    ],
+)
+def test_bad_support_sets_are_named(x, y, message):
+    with pytest.raises(ValueError, match=message):
+        inputs.check_support(x, y)
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, "3", None])
+def test_numbers_of_steps(value):
+    inputs.check_steps(inner_steps=0)
+    inputs.check_steps(inner_steps=np.int64(3))
+    with pytest.raises(ValueError, match=r"at least 0. Received: inner_steps="):
+        inputs.check_steps(inner_steps=value)
+
+
+def test_classification_or_regression(random_episodes):
+    assert inputs.is_classification(random_episodes())
+    waves = next(iter(sinusoid_episodes(k_shot=2, n_query=3, meta_batch_size=2, seed=0)))
+    assert not inputs.is_classification(waves)
+
+
+def test_targets_that_would_be_stretched_over_the_outputs_are_refused():
+    """Targets [n] minus outputs [n, 1] is a matrix [n, n], whose mean is a loss of nothing."""
+    learner = tfmeta.MAML(tfmeta.networks.mlp(1), inner_lr=0.01)
+    x = np.linspace(-1.0, 1.0, 4)[:, None]
+    learner.adapt(x, np.sin(x))
+    with pytest.raises(ValueError, match=r"shape of the outputs, \(1,\).*Received: support_y with \(\), dtype=float"):
+        learner.adapt(x, np.sin(x[:, 0]))
+    classifier = tfmeta.MAML(tfmeta.networks.mlp(2), inner_lr=0.01)
+    with pytest.raises(ValueError, match=r"integers.*Received: support_y with \(\), dtype=float"):
+        classifier.adapt(x, [0.0, 1.0, 0.0, 1.0])

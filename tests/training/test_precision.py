@@ -1,0 +1,120 @@
+"""Mixed precision and XLA give the step of float32 without XLA, as closely as their numbers allow."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfmeta
+from tfmeta.core.forward import full_precision
+
+LEARNERS = {
+    "MAML": lambda: tfmeta.MAML(network(3), inner_lr=0.1),
+    "mixed mode": lambda: tfmeta.MAML(network(3), inner_lr=0.1, gradient_mode="mixed"),
+    "MetaSGD": lambda: tfmeta.MetaSGD(network(3), initial_rates=0.1),
+    "ANIL": lambda: tfmeta.ANIL(network(3), inner_lr=0.1),
+    "MAMLPlusPlus": lambda: tfmeta.MAMLPlusPlus(network(3), inner_lr=0.1, inner_steps=2),
+    "Reptile": lambda: tfmeta.Reptile(network(3), inner_lr=0.1, inner_steps=2, inner_optimizer="sgd"),
+    "PrototypicalNetwork": lambda: tfmeta.PrototypicalNetwork(network(None)),
+}
+every = pytest.mark.parametrize("name", LEARNERS)
+
+
+def network(n_way):
+    return tfmeta.networks.conv4(n_way, filters=8, input_shape=(16, 16, 1))
+
+
+@pytest.fixture
+def policy():
+    """Sets Keras's global policy; it is put back at the end."""
+    before = keras.mixed_precision.global_policy()
+    yield keras.mixed_precision.set_global_policy
+    keras.mixed_precision.set_global_policy(before)
+
+
+def step(name, tiny, **compiled):
+    """Loss of one step and how it moved the weights, the first weights being the same each time."""
+    keras.utils.set_random_seed(0)
+    learner = LEARNERS[name]()
+    learner.compile(optimizer=keras.optimizers.SGD(1.0), **compiled)
+    before = [np.array(v) for v in learner.trainable_variables]
+    stream = tfmeta.episode_dataset(tiny, n_way=3, k_shot=2, n_query=4, meta_batch_size=2, seed=0)
+    loss = learner.fit(stream, steps_per_epoch=1, verbose=0).history["loss"][0]
+    moved = [b - np.array(v) for b, v in zip(before, learner.trainable_variables, strict=True)]
+    return loss, np.concatenate([m.ravel() for m in moved])
+
+
+def cosine(a, b):
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+@every
+def test_bfloat16_is_near_float32_and_weights_stay_float32(name, tiny, policy):
+    loss, gradient = step(name, tiny)
+    policy("mixed_bfloat16")
+    half_loss, half_gradient = step(name, tiny)
+    assert half_gradient.dtype == np.float32
+    assert half_loss == pytest.approx(loss, rel=0.05)
+    assert half_loss != loss  # it did compute in another precision
+    assert cosine(gradient, half_gradient) > 0.95
+
+
+@pytest.mark.parametrize("name", ["MAML", "mixed mode", "MetaSGD", "ANIL", "MAMLPlusPlus", "Reptile"])
+def test_xla_gives_the_same_step(name, tiny):
+    loss, gradient = step(name, tiny)
+    compiled_loss, compiled_gradient = step(name, tiny, jit_compile=True)
+    assert compiled_loss == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(compiled_gradient, gradient, rtol=1e-3, atol=1e-5 * np.abs(gradient).max())
+
+
+OF_ENCODERS = {
+    "PrototypicalNetwork": tfmeta.PrototypicalNetwork,
+    "MatchingNetwork": tfmeta.MatchingNetwork,
+    "ProtoMAML": tfmeta.ProtoMAML,
+    "FineTunedClassifier": lambda encoder: tfmeta.FineTunedClassifier(encoder, 12, inner_lr=0.5, eval_inner_steps=5),
+    "NearestNeighbour": tfmeta.NearestNeighbour,
+}
+
+
+@pytest.mark.parametrize("name", OF_ENCODERS)
+def test_xla_is_refused_where_sizes_depend_on_labels(name):
+    with pytest.raises(ValueError, match=r"counts the classes of each episode\. Received: jit_compile=True"):
+        OF_ENCODERS[name](network(None)).compile(jit_compile=True)
+
+
+@pytest.mark.parametrize("name", OF_ENCODERS)
+def test_an_adapted_model_predicts_as_the_learner_in_bfloat16(name, tiny, policy):
+    policy("mixed_bfloat16")
+    keras.utils.set_random_seed(0)
+    learner = OF_ENCODERS[name](network(None))
+    episode = tfmeta.sample_episode(tiny, n_way=3, k_shot=2, n_query=10, seed=1)
+    wanted = tf.nn.softmax(tf.cast(learner.query_outputs(episode, transductive=False), tf.float32))
+    adapted = learner.adapt(episode.support_x, episode.support_y)
+    assert adapted.layers[-1].compute_dtype == "float32"
+    if name == "ProtoMAML":  # whose adapted model normalises queries by the support set's statistics alone
+        return
+    # Batch norm's own rounding in bfloat16 is left; distances in bfloat16 were off by up to 0.25.
+    found = tf.nn.softmax(tf.cast(adapted(episode.query_x), tf.float32))
+    np.testing.assert_allclose(found, wanted, atol=0.02)
+
+
+def test_float16_is_refused(policy):
+    policy("mixed_float16")
+    learner = tfmeta.MAML(network(3))
+    with pytest.raises(ValueError, match=r"mixed_bfloat16.*Received: float16 in 'conv4"):
+        learner.compile()
+
+
+def test_full_precision_leaves_single_and_double_alone():
+    for dtype, wanted in (
+        ("bfloat16", tf.float32),
+        ("float16", tf.float32),
+        ("float32", tf.float32),
+        ("float64", tf.float64),
+    ):
+        assert full_precision(tf.zeros([2], dtype)).dtype == wanted
+
+
+def test_full_precision_of_several_outputs_and_of_integers():
+    half, whole = full_precision([tf.zeros([2], "bfloat16"), tf.zeros([2], "int8")])
+    assert (half.dtype, whole.dtype) == (tf.float32, tf.int8)

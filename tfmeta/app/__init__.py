@@ -1,0 +1,1 @@
+"""The `tfmeta` command and what it does: runs, checkpoints, presets, pretrained learners."""

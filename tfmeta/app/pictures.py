@@ -1,0 +1,210 @@
+"""The pictures that the command line writes: an episode, adaptation, an embedding, a training log."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from tfmeta.app.settings import TrainSettings
+from tfmeta.core.episode import Episode
+from tfmeta.datasets import ImageClasses
+from tfmeta.evaluation.curves import adaptation_curve
+from tfmeta.machine import files
+from tfmeta.plotting import BEFORE, COLOURS, plot_adaptation_curve, plot_embeddings, plot_episode
+from tfmeta.tasks.sampling import episode_dataset, sample_episode
+from tfmeta.training import base
+
+
+def save(axes, path: Path, *, force: bool = False) -> Path:
+    """Write the figure of an axes as PNG, whole or not at all.
+
+    Args:
+        axes: a Matplotlib axes.
+        path: where to.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file and it is not to be replaced.
+
+    References:
+        Matplotlib, `Figure.savefig`. https://matplotlib.org/stable/api/figure_api.html
+    """
+    import matplotlib.pyplot as plt
+
+    path = Path(path)
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists and is not overwritten; say --force to replace it")
+    with files.whole(path) as beside:
+        axes.figure.savefig(beside, dpi=100)
+    plt.close(axes.figure)
+    return path
+
+
+def predictions(learner: base.EpisodicModel, episode: Episode) -> np.ndarray:
+    """What the adapted learner takes an episode's queries for.
+
+    Args:
+        learner: a trained learner.
+        episode: one task, without a meta-batch axis.
+
+    Returns:
+        Predicted labels `[n_way * n_query]`.
+    """
+    return learner.query_outputs(episode).numpy().argmax(axis=-1)
+
+
+def draw_episode(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed, title=None, force=False) -> Path:
+    """An episode of unseen classes with the learner's predictions.
+
+    Args:
+        learner: a trained learner.
+        data: unseen classes.
+        path: the PNG.
+        n_way: classes in an episode.
+        k_shot: support images per class.
+        seed: seed of the episodes.
+        title: what stands before the number of right queries; the learner's class by default.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file and it is not to be replaced.
+    """
+    # All queries together, as many as in the scores: batch norm's statistics depend on it.
+    n_query = max(1, min(15, int(data.counts.min()) - k_shot))
+    episode = sample_episode(data, n_way=n_way, k_shot=k_shot, n_query=n_query, seed=seed)
+    guessed = predictions(learner, episode)
+    right = int(np.sum(guessed == episode.query_y.numpy()))
+    title = f"{title or type(learner).__name__}: {right} of {len(guessed)} queries right"
+    return save(plot_episode(episode, predictions=guessed, max_queries=8, title=title), path, force=force)
+
+
+def draw_adaptation(
+    learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed, inner_steps=8, force=False
+) -> Path:
+    """Accuracy of a gradient-based learner against inner steps on unseen classes.
+
+    Args:
+        learner: a trained learner with an inner loop.
+        data: unseen classes.
+        path: the PNG.
+        n_way: classes in an episode.
+        k_shot: support images per class.
+        seed: seed of the episodes.
+        inner_steps: steps to follow.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file and it is not to be replaced.
+    """
+    n_query = max(1, min(15, int(data.counts.min()) - k_shot))
+    episodes = episode_dataset(data, n_way=n_way, k_shot=k_shot, n_query=n_query, meta_batch_size=20, seed=seed)
+    return save(plot_adaptation_curve(adaptation_curve(learner, episodes.take(5), inner_steps)), path, force=force)
+
+
+def draw_embedding(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed, force=False) -> Path:
+    """A metric learner's embedding of the classes of one episode.
+
+    Args:
+        learner: a trained learner with an `embed`.
+        data: unseen classes.
+        path: the PNG.
+        n_way: classes in an episode.
+        k_shot: support images per class.
+        seed: seed of the episodes.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file and it is not to be replaced.
+    """
+    n_query = max(1, min(15, int(data.counts.min()) - k_shot))
+    episode = sample_episode(data, n_way=n_way, k_shot=k_shot, n_query=n_query, seed=seed)
+    support, query = learner.embed(episode.support_x).numpy(), learner.embed(episode.query_x).numpy()
+    axes = plot_embeddings(support, episode.support_y.numpy(), query, episode.query_y.numpy())
+    return save(axes, path, force=force)
+
+
+def draw_log(log: Path, path: Path, *, force=False) -> Path:
+    """Accuracy per epoch of a run's `log.csv`, training and validation.
+
+    Args:
+        log: the CSV file.
+        path: the PNG.
+        force: replace an existing file.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: if there is such a file and it is not to be replaced.
+    """
+    import matplotlib.pyplot as plt
+
+    with open(log, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    _, axes = plt.subplots(figsize=(5.0, 3.4), layout="constrained")
+    epochs = [int(row["epoch"]) + 1 for row in rows]
+    axes.plot(epochs, [100 * float(row["accuracy"]) for row in rows], "--o", color=BEFORE, label="training episodes")
+    if rows and rows[0].get("val_accuracy") not in (None, "", "NA"):
+        validation = [100 * float(row["val_accuracy"]) for row in rows]
+        axes.plot(epochs, validation, "-o", color=COLOURS[0], label="validation episodes")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("query accuracy (%)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(frameon=False)
+    return save(axes, path, force=force)
+
+
+def draw_run(
+    run: Path, settings: TrainSettings, learner, test: ImageClasses, out: Path, *, seed: int = 0, force: bool = False
+) -> list[Path]:
+    """All pictures of a finished run.
+
+    Args:
+        run: the run folder.
+        settings: its settings.
+        learner: its trained learner.
+        test: unseen classes to draw episodes from.
+        out: folder for the PNGs; made if needed.
+        seed: seed of the episode.
+        force: replace pictures that exist.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        FileExistsError: if a picture exists and is not to be replaced; nothing is drawn then.
+
+    References:
+        Finn et al. (2017), figure 3 https://arxiv.org/abs/1703.03400; Snell et al. (2017), figure 1
+        https://arxiv.org/abs/1703.05175
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    out = Path(out)
+    names = ["log.png", "episode.png", "adaptation.png" if hasattr(learner, "adaptation_path") else "embedding.png"]
+    existing = [str(out / name) for name in names if (out / name).exists()]
+    if existing and not force:
+        raise FileExistsError(f"{', '.join(existing)} exists and is not overwritten; say --force to replace it")
+    out.mkdir(parents=True, exist_ok=True)
+    task = {"n_way": settings.n_way, "k_shot": settings.k_shot, "seed": seed, "force": force}
+    last = draw_adaptation if hasattr(learner, "adaptation_path") else draw_embedding
+    return [
+        draw_log(Path(run) / "log.csv", out / names[0], force=force),
+        draw_episode(learner, test, out / names[1], **task),
+        last(learner, test, out / names[2], **task),
+    ]

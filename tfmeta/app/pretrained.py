@@ -1,0 +1,134 @@
+"""Learners that have been trained already: a file of weights and a card each, in the package, loaded without a network.
+
+weights/maml-quickstart.keras    the learner, for keras.models.load_model
+        maml-quickstart.json     its card: settings, log of its training, scores, hash of the file
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tfmeta.app.settings import TrainSettings
+from tfmeta.machine import files, threads
+from tfmeta.training import base
+
+FOLDER = Path(__file__).parent / "weights"
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What is known of a pretrained learner.
+
+    Args:
+        name: the preset it was trained with.
+        row: its row of `results/omniglot.json` or `omniglot_short.json`: settings, scores with intervals and
+            batch-norm modes, steps, seconds, device, versions, commit, command.
+        log: a dictionary an epoch: loss, accuracy and seconds of training, `val_loss`, `val_accuracy`.
+        sha256: hex digest of the weights' file.
+
+    References:
+        Mitchell et al. (2019), "Model Cards for Model Reporting". https://arxiv.org/abs/1810.03993
+    """
+
+    name: str
+    row: dict[str, Any]
+    log: list[dict[str, float]]
+    sha256: str
+
+    @property
+    def settings(self) -> TrainSettings:
+        """All settings of its training."""
+        return TrainSettings.from_dict(self.row["settings"])
+
+
+def pretrained_names() -> list[str]:
+    """The names that `load_pretrained` knows."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def pretrained_card(name: str) -> Card:
+    """The card of a pretrained learner.
+
+    Args:
+        name: one of `pretrained_names()`.
+
+    Returns:
+        Its `Card`.
+
+    Raises:
+        ValueError: naming what there is, and what was perhaps meant.
+
+    References:
+        Mitchell et al. (2019). https://arxiv.org/abs/1810.03993
+    """
+    names = pretrained_names()
+    if name not in names:
+        near = difflib.get_close_matches(str(name), names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"name must be one of {', '.join(names)}.{hint} Received: name={name!r}")
+    return Card(**json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def load_pretrained(name: str) -> base.EpisodicModel:
+    """A learner trained on Omniglot, ready for `adapt` and `tfmeta.evaluate`; compile it to go on training.
+
+    Args:
+        name: one of `pretrained_names()`, such as `"maml-quickstart"`.
+
+    Returns:
+        The learner, not compiled.
+
+    Raises:
+        ValueError: if there is no such learner, or its file is not the one that its card describes.
+
+    References:
+        The method's paper is in its preset, `tfmeta.app.presets.preset(name).source`; the data: Lake et al. (2015).
+        https://doi.org/10.1126/science.aab3050
+    """
+    card = pretrained_card(name)
+    path = FOLDER / f"{name}.keras"
+    found = files.sha256(path) if path.is_file() else "no file"
+    if found != card.sha256:
+        raise ValueError(f"{path} must have the hash {card.sha256} of its card; install tfmeta anew. Received: {found}")
+    threads.prefer_tasks()  # loading starts TensorFlow, and later it would be too late
+    return keras.models.load_model(path, safe_mode=True)
+
+
+def export_pretrained(
+    learner: base.EpisodicModel, name: str, row: dict, log: list[dict], folder: Path = FOLDER
+) -> Card:
+    """Write a trained learner and its card.
+
+    Args:
+        learner: trained; what it was compiled with is left out.
+        name: the preset.
+        row: its row of the results file.
+        log: a dictionary an epoch.
+        folder: where to; files of the same name are replaced.
+
+    Returns:
+        The `Card`.
+
+    Raises:
+        ValueError: if the file is larger than a megabyte, which a package should not carry.
+
+    References:
+        Mitchell et al. (2019). https://arxiv.org/abs/1810.03993
+    """
+    bare = type(learner).from_config(learner.get_config())
+    bare.set_weights(learner.get_weights())
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    path = Path(folder) / f"{name}.keras"
+    with files.whole(path) as beside:
+        bare.save(beside)
+        if (size := beside.stat().st_size) > 1_000_000:
+            raise ValueError(f"a weights' file must have at most 1000000 bytes. Received: {name} with {size}")
+    card = Card(name, row, log, files.sha256(path))
+    files.write_json(path.with_suffix(".json"), dataclasses.asdict(card))
+    return card

@@ -1,0 +1,1 @@
+"""The mathematics of meta-learning on plain tensors. Imports nothing of the other folders."""

@@ -1,0 +1,94 @@
+"""What the two loops lower, and what is counted: losses and accuracy on one batch or one task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from tfmeta.core.episode import Episode
+from tfmeta.core.forward import Predictor, Tensors, forward, gradient
+
+Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean cross-entropy of a batch.
+
+    Args:
+        labels: integers `[batch]` from 0 to `n_way - 1`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A scalar.
+
+    References:
+        Finn et al. (2017), equation 3. https://arxiv.org/abs/1703.03400
+
+    Note:
+        The paper's code sums over the classes of a task where this takes the mean over examples, so its inner step
+        sizes are `n_way` times smaller for the same update.
+    """
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Fraction of examples whose largest logit is at the label.
+
+    Args:
+        labels: integers `[batch]`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A float32 scalar from 0 to 1.
+
+    References:
+        Vinyals et al. (2016), section 4. https://arxiv.org/abs/1606.04080
+    """
+    hits = tf.argmax(logits, axis=-1, output_type=tf.int32) == tf.cast(labels, tf.int32)
+    return tf.reduce_mean(tf.cast(hits, tf.float32))
+
+
+def query_loss(
+    learner: keras.Model | Predictor,
+    fast: Tensors,
+    episode: Episode,
+    *,
+    loss: Loss = cross_entropy,
+    adversarial_epsilon: float = 0.0,
+    non_trainable: Tensors | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The loss that the outer loop lowers, at the fast weights.
+
+    Args:
+        learner: a built Keras model, or a function of parameters and inputs.
+        fast: theta', as for `forward`.
+        episode: one task, without a meta-batch axis.
+        loss: function of (targets, outputs).
+        adversarial_epsilon: if above 0, the mean of the loss on the queries and on the queries moved by
+            `epsilon * sign(gradient of the loss)` (FGSM), which is held constant. In units of the inputs: 0.1 is a
+            tenth of the way from black to white.
+        non_trainable: as for `forward`.
+
+    Returns:
+        The loss, a scalar, and the outputs on the queries as they are `[n_way * n_query, n_outputs]`.
+
+    References:
+        Finn et al. (2017), equation 2. https://arxiv.org/abs/1703.03400; Goodfellow et al. (2015), section 5, with
+        alpha = 0.5. https://arxiv.org/abs/1412.6572
+
+    Note:
+        Moved images are not cut off at black and white, since inputs need not be images from 0 to 1.
+    """
+    if not adversarial_epsilon:
+        outputs = forward(learner, fast, episode.query_x, non_trainable=non_trainable)
+        return tf.reduce_mean(loss(episode.query_y, outputs)), outputs
+    with tf.GradientTape() as tape:
+        tape.watch(episode.query_x)
+        outputs = forward(learner, fast, episode.query_x, non_trainable=non_trainable)
+        value = tf.reduce_mean(loss(episode.query_y, outputs))
+    (slope,) = gradient(tape, value, [episode.query_x])
+    moved = tf.stop_gradient(episode.query_x + adversarial_epsilon * tf.sign(slope))
+    moved_value = tf.reduce_mean(loss(episode.query_y, forward(learner, fast, moved, non_trainable=non_trainable)))
+    return 0.5 * (value + moved_value), outputs

@@ -1,0 +1,115 @@
+"""Watching a learner adapt: loss and accuracy after each inner step, with intervals over episodes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tfmeta.core.episode import Episode
+from tfmeta.evaluation.scores import confidence_interval
+from tfmeta.training import base
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AdaptationCurve:
+    """Means over episodes after 0, 1, ... inner steps; `interval` holds the 95 % half-widths under the same names.
+
+    Args:
+        mean: `support_loss`, `query_loss` and, for classification, `support_accuracy`, `query_accuracy`: each
+            `[inner_steps + 1]`.
+        interval: half-widths of the 95 % confidence intervals, likewise.
+        episodes: number of episodes.
+        label: what the curve shows, for a legend.
+
+    References:
+        Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
+    """
+
+    mean: dict[str, np.ndarray]
+    interval: dict[str, np.ndarray]
+    episodes: int
+    label: str
+
+    @property
+    def inner_steps(self) -> int:
+        """Number of inner steps followed."""
+        return len(self.mean["query_loss"]) - 1
+
+    def __str__(self):
+        name, scale, unit = ("query_accuracy", 100, " %") if "query_accuracy" in self.mean else ("query_loss", 1, "")
+        ends = [
+            f"{scale * self.mean[name][k]:.3g} +- {scale * self.interval[name][k]:.2g}{unit}"
+            for k in (0, self.inner_steps)
+        ]
+        return (
+            f"{self.label}: {name.replace('_', ' ')} {ends[0]} before, {ends[1]} after {self.inner_steps} inner steps "
+            f"(95 % interval over {self.episodes} episodes)"
+        )
+
+
+def adaptation_curve(
+    learner: base.EpisodicModel, episodes: Episode | tf.data.Dataset, inner_steps: int = 10
+) -> AdaptationCurve:
+    """Follow a learner through its inner loop.
+
+    Args:
+        learner: a learner that adapts by gradient steps, such as `MAML`. It is not changed.
+        episodes: a meta-batch `[n, ...]` or a finite dataset of them: `episode_dataset(...).take(10)`.
+        inner_steps: steps to follow; may exceed what the learner was trained for.
+
+    Returns:
+        An `AdaptationCurve`.
+
+    Raises:
+        TypeError: if the learner does not adapt in steps, or `episodes` is neither of the two.
+        ValueError: if the dataset is endless or empty, or `inner_steps` is not positive.
+
+    References:
+        Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
+    """
+    if not hasattr(learner, "adaptation_path"):
+        raise TypeError(
+            "only a learner with an inner loop has an adaptation curve. "
+            f"Received: learner of type {type(learner).__name__}"
+        )
+    if isinstance(inner_steps, bool) or not isinstance(inner_steps, int | np.integer) or inner_steps < 1:
+        raise ValueError(f"inner_steps must be a whole number of at least 1. Received: inner_steps={inner_steps!r}")
+
+    def path(episode: Episode) -> dict[str, tf.Tensor]:
+        return learner.adaptation_path(episode, inner_steps)
+
+    collected = []
+    for meta_batch in _meta_batches(episodes):
+        learner.check_episode(meta_batch)
+        names = ["support_loss", "query_loss"]
+        if meta_batch.support_y.dtype.is_integer:
+            names += ["support_accuracy", "query_accuracy"]
+        signature = dict.fromkeys(names, tf.TensorSpec([inner_steps + 1], tf.float32))
+        found = learner.map_compiled(path, meta_batch, signature, key=("path", inner_steps, len(names)))
+        collected.append({name: value.numpy() for name, value in found.items()})
+    if not collected:
+        raise ValueError("episodes must hold at least one meta-batch. Received: an empty dataset")
+    # In float64, where large losses of a diverging inner loop can still be added up.
+    found = {name: np.concatenate([part[name] for part in collected]).astype(np.float64) for name in collected[0]}
+    return AdaptationCurve(
+        mean={name: value.mean(axis=0) for name, value in found.items()},
+        interval={name: confidence_interval(value) for name, value in found.items()},
+        episodes=len(found["query_loss"]),
+        label=type(learner).__name__,
+    )
+
+
+def _meta_batches(episodes) -> Iterator[Episode]:
+    if isinstance(episodes, Episode):
+        return iter([episodes])
+    if not isinstance(episodes, tf.data.Dataset) or not isinstance(episodes.element_spec, Episode):
+        raise TypeError(
+            "episodes must be an Episode or a dataset of meta-batches of them. "
+            f"Received: episodes of type {type(episodes).__name__}, elements {getattr(episodes, 'element_spec', None)}"
+        )
+    if episodes.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("episodes must end: use episode_dataset(...).take(n). Received: an endless dataset")
+    return iter(episodes)

@@ -1,0 +1,1 @@
+"""What depends on the computer: threads, files, how TensorFlow starts."""

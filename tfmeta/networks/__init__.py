@@ -1,0 +1,5 @@
+"""Functions that return ordinary Keras models: the networks of the papers' experiments."""
+
+from tfmeta.networks.standard import conv4, mlp
+
+__all__ = ["conv4", "mlp"]

@@ -1,0 +1,208 @@
+"""New tasks from old ones: rotated classes, shifted and bent images, wrong labels. All inside the TensorFlow graph.
+
+A transform is a function of a meta-batch and a random key; `augment` applies some of them to a stream. The same seed
+gives the same stream, and a stream can start anywhere, as `episode_dataset` does.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tfmeta.core.episode import Episode, count_classes
+from tfmeta.core.validation import check_seed, check_sizes
+
+Transform = Callable[[Episode, tf.Tensor], Episode]
+
+
+def augment(dataset: tf.data.Dataset, *transforms: Transform, seed: int, start: int = 0) -> tf.data.Dataset:
+    """A stream of meta-batches with transforms applied one after the other.
+
+    Args:
+        dataset: meta-batches, `episode_dataset(...)`.
+        transforms: `rotate_classes`, or `functools.partial(shift, pixels=2)`: functions of an `Episode` whose tensors
+            have a leading axis `[meta_batch_size]` and a key (integers `[2]`), that return such an `Episode`.
+        seed: whole number.
+        start: number of meta-batches that the dataset itself has passed over (`episode_dataset(start=...)`).
+
+    Returns:
+        A dataset of `Episode`, of the same shapes.
+
+    Raises:
+        TypeError: if the dataset's elements are no episodes.
+        ValueError: if there is no transform, or the seed is negative.
+
+    References:
+        Santoro et al. (2016), section 4.1, rotated classes as new ones. https://arxiv.org/abs/1605.06065
+    """
+    if not isinstance(getattr(dataset, "element_spec", None), Episode):
+        raise TypeError(f"dataset must hold Episode, as episode_dataset(...) does. Received: {type(dataset).__name__}")
+    if not transforms:
+        raise ValueError("augment needs at least one transform, such as rotate_classes. Received: transforms=()")
+    check_seed(seed)
+    base = tf.constant([seed % 2**31, seed // 2**31], tf.int64)
+
+    def apply(number: tf.Tensor, episode: Episode) -> Episode:
+        keys = tf.random.split(tf.random.experimental.stateless_fold_in(base, number), len(transforms))
+        for i, transform in enumerate(transforms):
+            episode = transform(episode, keys[i])
+        return episode
+
+    return dataset.enumerate(start).map(apply).prefetch(2)
+
+
+def _images(function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], episode: Episode, key: tf.Tensor) -> Episode:
+    """Apply a function of images `[n, height, width, channels]` and a key to support and query."""
+    keys = tf.random.split(key, 2)
+
+    def flat(x, part):
+        shape = tf.shape(x)
+        return tf.reshape(function(tf.reshape(x, tf.concat([[-1], shape[2:]], axis=0)), part), shape)
+
+    return episode._replace(support_x=flat(episode.support_x, keys[0]), query_x=flat(episode.query_x, keys[1]))
+
+
+def rotate_classes(episode: Episode, key: tf.Tensor) -> Episode:
+    """Turn each class of each task by 0, 90, 180 or 270 degrees, its support and query images alike.
+
+    Args:
+        episode: a meta-batch of square images `[meta_batch_size, n, size, size, channels]`.
+        key: integers `[2]`.
+
+    Returns:
+        An `Episode` of the same shapes.
+
+    Raises:
+        ValueError: if the images are not square.
+
+    Note:
+        For classes that are not turned copies of each other: where turns already are classes of their own, as in
+        `load_omniglot()`, two classes of a task can come out with the same images.
+
+    References:
+        Santoro et al. (2016), section 4.1. https://arxiv.org/abs/1605.06065
+    """
+    height, width = episode.support_x.shape[-3:-1]
+    if height != width:
+        raise ValueError(f"rotate_classes needs square images. Received: images of {height}x{width} pixels")
+    n_way = count_classes(episode)
+    turns = tf.random.stateless_uniform([tf.shape(episode.support_y)[0], n_way], key, 0, 4, tf.int32)
+
+    def turned(x, y):
+        # All four turns of every image, one of them kept: no branch, so it runs as one operation over the batch.
+        flat = tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], axis=0))
+        all_four = tf.stack([tf.image.rot90(flat, k) for k in range(4)], axis=1)
+        which = tf.reshape(tf.gather(turns, y, batch_dims=1), [-1])
+        return tf.reshape(tf.gather(all_four, which, batch_dims=1), tf.shape(x))
+
+    return episode._replace(
+        support_x=turned(episode.support_x, episode.support_y), query_x=turned(episode.query_x, episode.query_y)
+    )
+
+
+def shift(episode: Episode, key: tf.Tensor, *, pixels: int = 2) -> Episode:
+    """Move every image by up to so many pixels each way; what comes in from outside is 0.
+
+    Args:
+        episode: a meta-batch of images `[meta_batch_size, n, height, width, channels]`.
+        key: integers `[2]`.
+        pixels: largest move.
+
+    Returns:
+        An `Episode` of the same shapes.
+
+    Raises:
+        ValueError: if `pixels` is not positive.
+
+    References:
+        Krizhevsky, Sutskever, Hinton (2012), section 4.1.
+        https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks
+    """
+    check_sizes(pixels=pixels)
+
+    def moved(x, part):
+        n, height, width = tf.shape(x)[0], tf.shape(x)[1], tf.shape(x)[2]
+        corner = tf.random.stateless_uniform([n, 2], part, 0, 2 * pixels + 1, tf.int32)
+        padded = tf.pad(x, [[0, 0], [pixels, pixels], [pixels, pixels], [0, 0]])
+        rows = tf.gather(padded, corner[:, :1] + tf.range(height), batch_dims=1)
+        columns = tf.gather(tf.transpose(rows, [0, 2, 1, 3]), corner[:, 1:] + tf.range(width), batch_dims=1)
+        return tf.transpose(columns, [0, 2, 1, 3])
+
+    return _images(moved, episode, key)
+
+
+def elastic(episode: Episode, key: tf.Tensor, *, strength: float = 1.5, smoothness: float = 4.0) -> Episode:
+    """Bend every image by a smooth random field.
+
+    Args:
+        episode: a meta-batch of images `[meta_batch_size, n, height, width, channels]`.
+        key: integers `[2]`.
+        strength: root mean square of the displacement, in pixels.
+        smoothness: standard deviation of the Gaussian that smooths the field, in pixels.
+
+    Returns:
+        An `Episode` of the same shapes; outside an image is 0.
+
+    Raises:
+        ValueError: if a number is not positive.
+
+    References:
+        Simard, Steinkraus, Platt (2003), "Best Practices for Convolutional Neural Networks", section 2.
+        https://doi.org/10.1109/ICDAR.2003.1227801
+    """
+    for name, value in (("strength", strength), ("smoothness", smoothness)):
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{name} must be a positive number. Received: {name}={value!r}")
+    return _images(functools.partial(_bent, strength=strength, smoothness=smoothness), episode, key)
+
+
+def _bent(x: tf.Tensor, key: tf.Tensor, strength: float, smoothness: float) -> tf.Tensor:
+    n, height, width = tf.shape(x)[0], tf.shape(x)[1], tf.shape(x)[2]
+    reach = int(3 * smoothness)
+    bell = tf.exp(-0.5 * (tf.range(-reach, reach + 1, dtype=tf.float32) / smoothness) ** 2)
+    bell /= tf.norm(bell)  # so that smoothed white noise keeps variance 1
+    field = tf.random.stateless_normal([n, height + 2 * reach, width + 2 * reach, 2], key)
+    for kernel in (bell[:, None], bell[None, :]):
+        field = tf.nn.depthwise_conv2d(field, tf.tile(kernel[..., None, None], [1, 1, 2, 1]), [1] * 4, "VALID")
+    rows, columns = tf.meshgrid(tf.range(height), tf.range(width), indexing="ij")
+    places = tf.cast(tf.stack([rows, columns], axis=-1), tf.float32) + strength * field  # [n, height, width, 2]
+    corner = tf.floor(places)
+    share = places - corner
+    corner = tf.cast(corner, tf.int32) + 1  # in an image with a border of one 0
+    padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    result = tf.zeros_like(x)
+    for down in (0, 1):
+        for right in (0, 1):
+            part = tf.abs(share - (1 - down, 1 - right))
+            at = tf.clip_by_value(corner + tf.constant([down, right]), 0, [height + 1, width + 1])
+            result += tf.reduce_prod(part, axis=-1, keepdims=True) * tf.gather_nd(padded, at, batch_dims=1)
+    return result
+
+
+def label_noise(episode: Episode, key: tf.Tensor, *, fraction: float = 0.2) -> Episode:
+    """Give some support images the label of another class of their task. Queries keep the truth.
+
+    Args:
+        episode: a meta-batch with integer labels.
+        key: integers `[2]`.
+        fraction: probability of a wrong label, from 0 to 1.
+
+    Returns:
+        An `Episode` with the same images.
+
+    Raises:
+        ValueError: if `fraction` is not from 0 to 1.
+
+    References:
+        Angluin, Laird (1988), "Learning from noisy examples", section 2. https://doi.org/10.1007/BF00116829
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"fraction must be from 0 to 1. Received: fraction={fraction!r}")
+    keys = tf.random.split(key, 2)
+    y = episode.support_y
+    n_way = count_classes(episode)
+    # 1 to n_way - 1 places on, so never the right one, unless there is no other.
+    wrong = (y + tf.random.stateless_uniform(tf.shape(y), keys[0], 1, tf.maximum(n_way, 2), tf.int32)) % n_way
+    return episode._replace(support_y=tf.where(tf.random.stateless_uniform(tf.shape(y), keys[1]) < fraction, wrong, y))
