@@ -18,14 +18,10 @@ from tfmeta.algorithms.matching import MatchingNetwork, cosine_attention
 from tfmeta.algorithms.meta_sgd import MetaSGD
 from tfmeta.algorithms.nearest_neighbour import NearestNeighbour
 from tfmeta.algorithms.proto_maml import ProtoMAML
-from tfmeta.algorithms.prototypical import (
-    PrototypicalNetwork,
-    compute_prototypes,
-    prototypical_logits,
-    squared_euclidean,
-)
+from tfmeta.algorithms.prototypical import PrototypicalNetwork, compute_prototypes, prototypical_logits
 from tfmeta.algorithms.reptile import Reptile, reptile_update
 from tfmeta.app.pretrained import load_pretrained
+from tfmeta.core.distances import squared_euclidean
 from tfmeta.core.episode import Episode
 from tfmeta.evaluation import AdaptationCurve, Score, adaptation_curve, evaluate
 from tfmeta.machine import threads

@@ -1,21 +1,27 @@
-"""Model-agnostic meta-learning (Finn, Abbeel, Levine 2017), exact and first-order."""
+"""Model-agnostic meta-learning (Finn, Abbeel, Levine 2017), exact and first-order.
+
+Parameters: theta, those of the network. Update rule: gradient descent. Outer gradient: that of the query loss at the
+fast weights, through every inner step; FOMAML treats the inner gradients as constants.
+"""
 
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
 
-from tfmeta import functional
-from tfmeta.core.episode import Episode
-from tfmeta.training import inputs, outer_loop
+from tfmeta.core.losses import query_loss
+from tfmeta.core.updates import Update, clipped, sgd
+from tfmeta.core.validation import check_gradient_mode, check_number
+from tfmeta.training.episodic import EpisodicLearner
+from tfmeta.training.inputs import check_network
+from tfmeta.training.method import Method, TaskLoss, plain
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class MAML(outer_loop.MetaLearner):
+class MAML(EpisodicLearner):
     """Learns initial parameters from which a few gradient steps solve a new task.
 
     Args:
-        learner: any built Keras model, `[batch, ...]` to logits `[batch, n_way]` or to regression outputs.
+        network: any built Keras model, `[batch, ...]` to logits `[batch, n_way]` or to regression outputs.
         inner_lr: alpha, the size of an inner gradient step on the *mean* support loss.
         inner_steps: M, inner steps in training.
         eval_inner_steps: inner steps when evaluated or adapted; `inner_steps` by default.
@@ -30,8 +36,8 @@ class MAML(outer_loop.MetaLearner):
         name: Keras name.
 
     Raises:
-        TypeError: if the learner is no Keras model.
-        ValueError: if the learner is not built, or a setting is out of range.
+        TypeError: if the network is not a Keras model.
+        ValueError: if the network is not built, or a setting is out of range.
 
     References:
         Finn et al. (2017), "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", algorithm 2.
@@ -39,14 +45,14 @@ class MAML(outer_loop.MetaLearner):
 
     Note:
         As in the authors' code, batch norm uses the statistics of the batch it sees in both loops and at test time; its
-        moving averages are never used. What queries it sees together is `transductive` in `tfmeta.evaluate`. A layer's
+        moving averages are never used. Which queries it sees together is `transductive` in `tfmeta.evaluate`. A layer's
         regularisation losses are part of neither loop. Dropout keeps one mask through the steps of a task and is off
         in evaluation.
     """
 
     def __init__(
         self,
-        learner: keras.Model,
+        network: keras.Model,
         *,
         inner_lr: float = 0.4,
         inner_steps: int = 1,
@@ -58,57 +64,61 @@ class MAML(outer_loop.MetaLearner):
         loss=None,
         name: str | None = None,
     ):
-        inputs.check_network(learner, "learner")
-        inputs.check_number("inner_lr", inner_lr)
-        inputs.check_number("adversarial_epsilon", adversarial_epsilon)
-        inputs.check_gradient_mode(gradient_mode)
-        if inner_clip_norm is not None:
-            inputs.check_number("inner_clip_norm", inner_clip_norm, above=True)
-            if gradient_mode == "mixed":
-                raise ValueError(
-                    f"inner_clip_norm needs gradient_mode='nested'. Received: inner_clip_norm={inner_clip_norm!r}"
-                )
-        super().__init__(learner, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
+        check_network(network, "network")
+        check_options(inner_lr, gradient_mode, inner_clip_norm, adversarial_epsilon)
+        super().__init__(network, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
         self.inner_lr = inner_lr
         self.first_order = first_order
         self.gradient_mode = gradient_mode
         self.inner_clip_norm = inner_clip_norm
         self.adversarial_epsilon = adversarial_epsilon
-        self.positions = None  # of the parameter tensors that adapt: all
-        self.split = None  # before the first layer that adapts: there is nothing to compute once
 
-    def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
-        """The exact meta-gradient of one task, or FOMAML's."""
-        return functional.meta_gradient(
-            self.learner, params, episode,
-            inner_lr=self.inner_lr, inner_steps=self.inner_steps, loss=self.task_loss, first_order=self.first_order,
-            gradient_mode=self.gradient_mode, adapted=self.positions, clip_norm=self.inner_clip_norm,
-            split=None if self.gradient_mode == "mixed" else self.split, adversarial_epsilon=self.adversarial_epsilon,
-            non_trainable=self._task_state(salt),
-        )  # fmt: skip
+    @property
+    def method(self) -> Method:
+        """Equation 1 as the update rule, equation 2 as the loss."""
+        return plain(
+            self.network,
+            update=lambda params: gradient_descent(self.inner_lr, self.inner_clip_norm),
+            first_order=self.first_order,
+            gradient_mode=self.gradient_mode,
+            task_loss=adversarial_loss(self, self.adversarial_epsilon),
+            settings=rate_settings(self.inner_lr, self.inner_clip_norm),
+        )
 
-    def inner_step(self, step: tf.Tensor, state: list[tf.Tensor], episode: Episode) -> list[tf.Tensor]:
-        """Equation 1 on the support set."""
-        return self._test_step(self.learner, state, episode.support_x, episode.support_y)
 
-    def _test_step(self, learner, weights, x, y) -> list[tf.Tensor]:
-        return functional.inner_update(
-            learner, weights, x, y,
-            inner_lr=self.inner_lr, loss=self.task_loss, first_order=True, adapted=self.positions,
-            clip_norm=self.inner_clip_norm,
-        )[0]  # fmt: skip
+def check_options(inner_lr, gradient_mode, inner_clip_norm, adversarial_epsilon) -> None:
+    """Refuse options of MAML and its relatives that are out of range.
 
-    def evaluation_settings(self) -> dict[str, int | float]:
-        """Settings at test time that a reader of a score must know."""
-        found = super().evaluation_settings() | {"inner_lr": self.inner_lr}
-        return found if self.inner_clip_norm is None else found | {"inner_clip_norm": self.inner_clip_norm}
+    Raises:
+        ValueError: naming the option.
+    """
+    check_number("inner_lr", inner_lr)
+    check_number("adversarial_epsilon", adversarial_epsilon)
+    check_gradient_mode(gradient_mode)
+    if inner_clip_norm is not None:
+        check_number("inner_clip_norm", inner_clip_norm, above=True)
 
-    def get_config(self):
-        """All settings and the learner's own configuration, for `save` and `load_model`."""
-        return super().get_config() | {
-            "inner_lr": self.inner_lr,
-            "first_order": self.first_order,
-            "gradient_mode": self.gradient_mode,
-            "inner_clip_norm": self.inner_clip_norm,
-            "adversarial_epsilon": self.adversarial_epsilon,
-        }
+
+def gradient_descent(inner_lr: float, clip_norm: float | None = None) -> Update:
+    """MAML's update rule: theta' = theta - alpha * gradient of the support loss (equation 1)."""
+    rule = sgd(inner_lr)
+    return rule if clip_norm is None else clipped(rule, clip_norm)
+
+
+def adversarial_loss(learner: EpisodicLearner, epsilon: float):
+    """The query loss (equation 2) with FGSM examples beside the queries; None for no such examples."""
+    if not epsilon:
+        return None
+
+    def task_loss(params, episode, run):
+        fast = learner.adapted(params, episode, run).params
+        predict = lambda fast, x: learner.method.outputs(fast, x, run, learner.inner_steps)  # noqa: E731
+        value, outputs = query_loss(predict, fast, episode, loss=learner.loss_of, adversarial_epsilon=epsilon)
+        return TaskLoss(value, outputs)
+
+    return task_loss
+
+
+def rate_settings(inner_lr: float, clip_norm: float | None) -> dict[str, float]:
+    """What a reader of a score must know of the update rule."""
+    return {"inner_lr": inner_lr} | ({} if clip_norm is None else {"inner_clip_norm": clip_norm})

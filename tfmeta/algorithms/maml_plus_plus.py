@@ -1,15 +1,25 @@
-"""MAML++ (Antoniou, Edwards, Storkey 2019): MAML with four repairs, each of which can be switched off."""
+"""MAML++ (Antoniou, Edwards, Storkey 2019): MAML with four repairs, each of which can be switched off.
+
+Parameters: theta, a rate for each tensor and step, and batch norm's scales and offsets of each step. Update rule:
+gradient descent with these rates, of all but batch norm. Outer gradient: that of the query losses after every step,
+weighted.
+"""
 
 from __future__ import annotations
 
 import keras
 import tensorflow as tf
 
-from tfmeta import functional
-from tfmeta.core.episode import Episode
-from tfmeta.core.forward import full_precision, gradient
+from tfmeta.core.forward import full_precision, values
+from tfmeta.core.inner_loop import Watch
 from tfmeta.core.moments import exact_moments
-from tfmeta.training import copies, inputs, outer_loop
+from tfmeta.core.outer_gradient import meta_gradient
+from tfmeta.core.updates import only, per_step, sgd
+from tfmeta.core.validation import check_gradient_mode, check_number, check_steps
+from tfmeta.training import copies
+from tfmeta.training.episodic import EpisodicLearner
+from tfmeta.training.inputs import check_network
+from tfmeta.training.method import Method, Run, TaskLoss, plain
 
 
 def step_weights(inner_steps: int, outer_step: int | tf.Tensor, anneal_steps: int) -> tf.Tensor:
@@ -36,14 +46,14 @@ def step_weights(inner_steps: int, outer_step: int | tf.Tensor, anneal_steps: in
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class MAMLPlusPlus(outer_loop.MetaLearner):
+class MAMLPlusPlus(EpisodicLearner):
     """MAML that trains steadily: learned rates, a loss after every step, batch norm of each step, first order early.
 
     The fifth part of the paper, an outer rate that falls along a cosine, is an optimizer's affair:
     `compile(optimizer=Adam(CosineDecay(1e-3, steps, alpha=0.01)))`.
 
     Args:
-        learner: any built Keras model, `[batch, ...]` to logits `[batch, n_way]` or to regression outputs.
+        network: any built Keras model, `[batch, ...]` to logits `[batch, n_way]` or to regression outputs.
         inner_lr: alpha, on the *mean* support loss; where the learned rates start.
         inner_steps: M, inner steps in training.
         eval_inner_steps: inner steps when evaluated or adapted; `inner_steps` by default. Steps beyond M use what was
@@ -55,12 +65,13 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
             and scale and offset are not adapted. Judged with `transductive=False`, queries are then normalised by the
             moving averages instead of by their own statistics.
         first_order_steps: number of outer steps at the start that use first-order gradients.
+        gradient_mode: `"nested"` or `"mixed"`, as for `MAML`.
         loss: as for `MAML`.
         name: Keras name.
 
     Raises:
-        TypeError: if the learner is no Keras model.
-        ValueError: if the learner is not built, or a setting is out of range.
+        TypeError: if the network is not a Keras model.
+        ValueError: if the network is not built, or a setting is out of range.
 
     References:
         Antoniou et al. (2019), "How to train your MAML", section 4. https://arxiv.org/abs/1810.09502
@@ -72,7 +83,7 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
 
     def __init__(
         self,
-        learner: keras.Model,
+        network: keras.Model,
         *,
         inner_lr: float = 0.4,
         inner_steps: int = 5,
@@ -81,23 +92,26 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
         multi_step_loss: int = 1000,
         per_step_batch_norm: bool = True,
         first_order_steps: int = 0,
+        gradient_mode: str = "nested",
         loss=None,
         name: str | None = None,
     ):
-        inputs.check_network(learner, "learner")
-        inputs.check_number("inner_lr", inner_lr)
-        inputs.check_steps(multi_step_loss=multi_step_loss, first_order_steps=first_order_steps)
+        check_network(network, "network")
+        check_number("inner_lr", inner_lr)
+        check_steps(multi_step_loss=multi_step_loss, first_order_steps=first_order_steps)
+        check_gradient_mode(gradient_mode)
         if inner_steps == 0:
             raise ValueError("inner_steps must be a whole number of at least 1. Received: inner_steps=0")
-        super().__init__(learner, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
+        super().__init__(network, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
         self.inner_lr = inner_lr
         self.learn_rates = learn_rates
         self.multi_step_loss = multi_step_loss
         self.per_step_batch_norm = per_step_batch_norm
         self.first_order_steps = first_order_steps
-        normalisers = copies.batch_norm_layers(learner) if per_step_batch_norm else []
+        self.gradient_mode = gradient_mode
+        normalisers = copies.batch_norm_layers(network) if per_step_batch_norm else []
         own = {id(v) for layer in normalisers for v in layer.variables}
-        trainable, fixed = learner.trainable_variables, learner.non_trainable_variables
+        trainable, fixed = network.trainable_variables, network.non_trainable_variables
         # Positions of what batch norm has once per number of steps, and of what the inner loop adapts.
         self._scales_at = tuple(i for i, v in enumerate(trainable) if id(v) in own)
         self._moving_at = tuple(i for i, v in enumerate(fixed) if id(v) in own)
@@ -122,170 +136,92 @@ class MAMLPlusPlus(outer_loop.MetaLearner):
         return table
 
     @property
-    def meta_variables(self) -> list[keras.Variable]:
-        """Weights, then rates `[inner_steps]`, then batch norm's scales and offsets `[inner_steps + 1, channels]`."""
-        return [*self.learner.trainable_variables, *self.rates, *self.scales]
-
-    @property
-    def without_weight_decay(self) -> list[keras.Variable]:
-        """The rates."""
-        return self.rates
-
-    def call(self, x, training=False):
-        """The network's own output before any adaptation, with the batch norm of no step; leaves the state as it is."""
-        if not self.scales:
-            return super().call(x, training=training)
-        scales, moving = functional.values(self.scales), functional.values(self.moving)
-        predict, _ = self._network(tf.constant(0), scales, moving, training=training)
-        return tf.cast(predict(functional.values(self.learner.trainable_variables), x), self.learner.compute_dtype)
-
-    @property
-    def statistics(self) -> list[keras.Variable]:
-        """Batch norm's moving averages `[inner_steps + 1, channels]`."""
-        return self.moving
-
-    def _split(self, params: functional.Tensors) -> tuple:
-        n, m = len(self.learner.trainable_variables), len(self.rates)
-        return list(params[:n]), list(params[n : n + m]), list(params[n + m :])
-
-    def _network(self, steps_taken, scales, moving, state=None, training=True):
-        """The network after so many inner steps as a function of (weights, inputs); its list takes new averages."""
-        at = tf.minimum(steps_taken, self.inner_steps)
-        state = functional.values(self.learner.non_trainable_variables) if state is None else list(state)
-        for i, table in zip(self._moving_at, moving, strict=True):
-            state[i] = tf.gather(table, at)
-        seen: list[tf.Tensor] = []
-
-        def predict(weights, x):
-            weights = list(weights)
-            for i, table in zip(self._scales_at, scales, strict=True):
-                weights[i] = tf.gather(table, at)
-            with exact_moments():
-                outputs, new = self.learner.stateless_call(weights, state, x, training=training)
-            seen[:] = [tf.stop_gradient(new[i]) for i in self._moving_at]
-            return full_precision(outputs)
-
-        return predict, seen
-
-    def _rates_of(self, step, rates):
-        at = tf.minimum(step, self.inner_steps - 1)
-        return [tf.gather(rate, at) for rate in rates] if self.learn_rates else self.inner_lr
-
-    def task_gradient(self, params, episode: Episode, salt: tf.Tensor) -> functional.MetaGradient:
-        """The gradient of the weighted query losses of one task, by two nested tapes."""
-        if not self.first_order_steps:
-            return self._task_gradient(params, episode, salt, first_order=False)
-        early = self.optimizer.iterations.value < self.first_order_steps
-        found = tf.cond(
-            early,
-            lambda: tuple(self._task_gradient(params, episode, salt, first_order=True)),
-            lambda: tuple(self._task_gradient(params, episode, salt, first_order=False)),
+    def method(self) -> Method:
+        """The inner loop moves theta; batch norm's tables come after theta and stay where they are."""
+        return plain(
+            self.network,
+            own={"rates": self.rates, "scales": self.scales},
+            undecayed=("rates",),
+            start=lambda params, episode, run: [*params["network"], *params["scales"]],
+            outputs=lambda fast, x, run, k: self._pass(fast, x, run, k)[0],
+            update=self._update,
+            support_loss=self._support_loss,
+            keep=[tf.TensorSpec(table.shape[1:], table.dtype) for table in self.moving],
+            gradient_mode=self.gradient_mode,
+            task_gradient=self._task_gradient,
+            statistics=self.moving,
+            alone=(self._alone, "moving averages of the inner step") if self.moving else None,
+            weights=lambda fast, k: self._weights(fast, tf.constant(k)),
+            call=self._unadapted if self.scales else None,
+            settings={} if self.learn_rates else {"inner_lr": self.inner_lr},
         )
-        return functional.MetaGradient(*found)
 
-    def _task_gradient(self, params, episode, salt, first_order) -> functional.MetaGradient:
-        params = [tf.identity(value) for value in params]
-        moving, state = functional.values(self.moving), self._task_state(salt)
-        outer_step = self.optimizer.iterations.value
-        weights = step_weights(self.inner_steps, outer_step, max(self.multi_step_loss, 1))
-        with tf.GradientTape() as outer:
-            outer.watch(params)
-            theta, rates, scales = self._split(params)
+    def _update(self, params):
+        """LSLR: a learned rate for each tensor and step."""
+        return only(per_step(params["rates"]) if self.learn_rates else sgd(self.inner_lr), self._adapted)
 
-            def judge(steps_taken, fast):
-                predict, seen = self._network(steps_taken, scales, moving, state)
-                value, outputs = functional.query_loss(predict, fast, episode, loss=self.task_loss)
-                return value, outputs, seen
-
-            def update(k, fast, averages):
-                predict, seen = self._network(k, scales, moving, state)
-                fast, _, _ = functional.inner_update(
-                    predict, fast, episode.support_x, episode.support_y,
-                    inner_lr=self._rates_of(k, rates), loss=self.task_loss, first_order=first_order,
-                    adapted=self._adapted,
-                )  # fmt: skip
-                return fast, [stack.write(k, new) for stack, new in zip(averages, seen, strict=True)]
-
-            def step(k, fast, total, averages):
-                fast, averages = update(k, fast, averages)
-                if self.multi_step_loss:
-                    total += tf.cond(
-                        outer_step < self.multi_step_loss,
-                        lambda: tf.cast(tf.gather(weights, k), total.dtype) * judge(k + 1, fast)[0],
-                        lambda: tf.zeros([], total.dtype),
-                    )
-                return k + 1, fast, total, averages
-
-            averages = [
-                tf.TensorArray(table.dtype, self.inner_steps + 1, element_shape=table.shape[1:]) for table in moving
-            ]
-            last_step = self.inner_steps - 1  # after the loop: its queries are judged once, for loss and report
-            fast, total = theta, tf.zeros([], theta[0].dtype)
-            if last_step:  # XLA cannot do a loop of no rounds
-                _, fast, total, averages = tf.while_loop(
-                    lambda k, *_: k < last_step,
-                    step,
-                    (tf.constant(0), fast, total, averages),
-                    parallel_iterations=1,
-                    maximum_iterations=last_step,  # XLA must know
-                )
-            fast, averages = update(tf.constant(last_step), fast, averages)
-            value, outputs, seen = judge(tf.constant(self.inner_steps), fast)
-            last = tf.cast(weights[-1], value.dtype) if self.multi_step_loss else 1.0
-            total += last * value
-        averages = [stack.write(self.inner_steps, new).stack() for stack, new in zip(averages, seen, strict=True)]
-        return functional.MetaGradient(value, gradient(outer, total, params), [], outputs, averages)
-
-    # -- at test time: the state holds the weights and the number of steps taken -------------------------------------
-    def first_state(self, episode: Episode):
-        """Theta, and no step taken."""
-        return super().first_state(episode), tf.constant(0)
-
-    def weights_in(self, state):
-        """Fast weights, with batch norm's scales and offsets of as many steps as were taken."""
-        weights, taken = state
-        weights = list(weights)
-        for i, table in zip(self._scales_at, self.scales, strict=True):
-            weights[i] = tf.gather(table.value, tf.minimum(taken, self.inner_steps))
+    def _weights(self, fast, k) -> list[tf.Tensor]:
+        """The network's weights after k steps: theta with batch norm's scales and offsets of that step."""
+        n = len(fast) - len(self.scales)
+        weights = list(fast[:n])
+        for i, table in zip(self._scales_at, fast[n:], strict=True):
+            weights[i] = tf.gather(table, tf.minimum(k, self.inner_steps))
         return weights
 
-    def inner_step(self, step: tf.Tensor, state, episode: Episode):
-        """One gradient step with the rates and the batch norm of this step."""
-        weights, taken = state
-        predict, _ = self._network(taken, functional.values(self.scales), functional.values(self.moving))
-        weights, _, _ = functional.inner_update(
-            predict, weights, episode.support_x, episode.support_y,
-            inner_lr=self._rates_of(step, functional.values(self.rates)), loss=self.task_loss, first_order=True,
-            adapted=self._adapted,
-        )  # fmt: skip
-        return weights, taken + 1
+    def _pass(self, fast, x, run: Run, k, training: bool = True):
+        """Outputs after k steps, and the moving averages of that step as this batch moves them."""
+        state = values(self.network.non_trainable_variables) if run.state is None else list(run.state)
+        for i, table in zip(self._moving_at, self.moving, strict=True):
+            state[i] = tf.gather(table.value, tf.minimum(k, self.inner_steps))
+        with exact_moments():
+            outputs, new = self.network.stateless_call(self._weights(fast, k), state, x, training=training)
+        return full_precision(outputs), [tf.stop_gradient(new[i]) for i in self._moving_at]
 
-    def query_outputs(self, episode: Episode, *, transductive: bool = True) -> tf.Tensor:
-        """Outputs on the query set after adaptation; see `AdaptingLearner` and `per_step_batch_norm`."""
-        if transductive or not self.moving:
-            return super().query_outputs(episode, transductive=transductive)
-        fast, scales = self.fast_weights(episode), functional.values(self.scales)
-        predict, _ = self._network(
-            tf.constant(self.eval_inner_steps), scales, functional.values(self.moving), training=False
-        )
-        return predict(fast, episode.query_x)
+    def _support_loss(self, fast, episode, run: Run, k):
+        outputs, averages = self._pass(fast, episode.support_x, run, k)
+        loss = self.loss_of(episode.support_y, outputs)
+        return (loss, averages) if run.training else loss
 
-    def batch_norm_mode(self, *, transductive: bool = True) -> str:
-        """In words: which statistics batch norm uses when queries are judged."""
-        if self.moving and not transductive:
-            return "moving averages of the inner step"
-        return super().batch_norm_mode(transductive=transductive)
+    def _task_gradient(self, params, episode, run: Run):
+        """First order early, then exact."""
 
-    def evaluation_settings(self) -> dict[str, int | float]:
-        """Settings at test time that a reader of a score must know; learned rates are weights."""
-        return super().evaluation_settings() | ({} if self.learn_rates else {"inner_lr": self.inner_lr})
+        def gradient(first_order):
+            return meta_gradient(lambda params: self._task_loss(params, episode, run, first_order), params)
 
-    def get_config(self):
-        """All settings and the learner's own configuration, for `save` and `load_model`."""
-        return super().get_config() | {
-            "inner_lr": self.inner_lr,
-            "learn_rates": self.learn_rates,
-            "multi_step_loss": self.multi_step_loss,
-            "per_step_batch_norm": self.per_step_batch_norm,
-            "first_order_steps": self.first_order_steps,
-        }
+        if not self.first_order_steps:
+            return gradient(False)
+        early = self.optimizer.iterations.value < self.first_order_steps
+        return tf.cond(early, lambda: gradient(True), lambda: gradient(False))
+
+    def _task_loss(self, params, episode, run: Run, first_order: bool) -> TaskLoss:
+        """Multi-step loss: the queries after every step, until only those after the last one count."""
+        outer_step, steps = self.optimizer.iterations.value, self.inner_steps
+        weights = step_weights(steps, outer_step, max(self.multi_step_loss, 1))
+        dtype = params["network"][0].dtype
+
+        def judge(fast, k):
+            loss = self.loss_of(episode.query_y, self._pass(fast, episode.query_x, run, k)[0])
+            return tf.cast(tf.gather(weights, k - 1), dtype) * tf.cast(loss, dtype)
+
+        def look(fast, k):  # before step k + 1, that is after step k
+            counts = tf.logical_and(k > 0, outer_step < self.multi_step_loss)
+            return tf.cond(counts, lambda: judge(fast, k), lambda: tf.zeros([], dtype))
+
+        watch = Watch(look, tf.TensorSpec([], dtype)) if self.multi_step_loss and steps > 1 else None
+        end = self.adapted(params, episode, run, first_order=first_order, watch=watch)
+        outputs, last = self._pass(end.params, episode.query_x, run, tf.constant(steps))
+        loss = self.loss_of(episode.query_y, outputs)
+        total = tf.cast(weights[-1], loss.dtype) * loss if self.multi_step_loss else loss
+        if watch is not None:
+            total += tf.cast(tf.reduce_sum(end.seen), loss.dtype)
+        averages = [tf.concat([before, after[None]], axis=0) for before, after in zip(end.kept, last, strict=True)]
+        return TaskLoss(total, outputs, averages, reported=loss)
+
+    def _alone(self, fast, episode, run: Run, k):
+        """Outputs on queries that are normalised by the moving averages of the step."""
+        return self._pass(fast, episode.query_x, run, k, training=False)[0]
+
+    def _unadapted(self, x, training):
+        """The network's own output, with the batch norm of no step; leaves the state as it is."""
+        fast = values([*self.network.trainable_variables, *self.scales])
+        return tf.cast(self._pass(fast, x, Run(), tf.constant(0), training)[0], self.network.compute_dtype)

@@ -1,4 +1,4 @@
-"""Matching networks (Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra 2016)."""
+"""Matching networks (Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra 2016): neighbours vote on a query's class."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import math
 import keras
 import tensorflow as tf
 
-from tfmeta import functional
-from tfmeta.core.episode import count_classes
+from tfmeta.core.distances import check_distance, cosine_similarity, similarity
+from tfmeta.core.forward import Tensors, values
+from tfmeta.core.validation import check_number, check_steps
 from tfmeta.networks import full_context
-from tfmeta.networks import support_set as similarity
-from tfmeta.training import copies, inputs, metric
+from tfmeta.networks.support_set import SupportSet, only_members
+from tfmeta.training import copies, inputs
+from tfmeta.training.comparison import comparison
+from tfmeta.training.episodic import EpisodicLearner
+from tfmeta.training.method import Method
 
 # Log of the smallest normal float32.
 _LEAST = math.log(2.0**-126)
@@ -34,7 +38,7 @@ def attention_log_probabilities(similarities: tf.Tensor, labels: tf.Tensor, n_wa
     """
     # In logarithms throughout: a class far away has an attention that would be rounded to 0, and its log to infinity.
     log_attention = tf.nn.log_softmax(similarities)
-    of_classes = tf.reduce_logsumexp(similarity.only_members(log_attention, labels, n_way), axis=1)
+    of_classes = tf.reduce_logsumexp(only_members(log_attention, labels, n_way), axis=1)
     present = tf.reduce_any(tf.one_hot(labels, n_way, on_value=True, off_value=False), axis=0)
     # Not minus infinity: the loss of its queries has to stay a number. No class is chosen for it, since the best of
     # those that are there has at least log(1 / n_way).
@@ -63,11 +67,11 @@ def cosine_attention(
         Cosines lie between -1 and 1, so with scale 1 no item gets more than e^2 times the attention of another, and
         among 20 classes no class a probability above 0.28. A larger scale lets the attention be sharp.
     """
-    return attention_log_probabilities(scale * similarity.cosine_similarity(query, support), labels, n_way)
+    return attention_log_probabilities(scale * cosine_similarity(query, support), labels, n_way)
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class AttentionHead(similarity.SupportSet):
+class AttentionHead(SupportSet):
     """The last layer of an adapted matching network: `[batch, dim]` to log-probabilities `[batch, n_way]`.
 
     Args:
@@ -97,7 +101,7 @@ class AttentionHead(similarity.SupportSet):
         """Log-probabilities `[batch, n_way]`."""
         support = tf.convert_to_tensor(self.support)
         query = x if self.context is None else self.context(x, support)
-        similarities = self.scale * similarity.similarity(query, support, self.distance)
+        similarities = self.scale * similarity(query, support, self.distance)
         return attention_log_probabilities(similarities, tf.convert_to_tensor(self.labels), self.n_way)
 
     def get_config(self):
@@ -106,7 +110,7 @@ class AttentionHead(similarity.SupportSet):
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class MatchingNetwork(metric.MetricLearner):
+class MatchingNetwork(EpisodicLearner):
     """Learns an embedding in which a query's neighbours vote on its class, the nearer the more.
 
     Args:
@@ -122,7 +126,7 @@ class MatchingNetwork(metric.MetricLearner):
         name: Keras name.
 
     Raises:
-        TypeError: if the encoder is no Keras model.
+        TypeError: if the encoder is not a Keras model.
         ValueError: if the encoder is not built, its output is not `[batch, dim]`, or a setting is out of range.
 
     References:
@@ -147,11 +151,14 @@ class MatchingNetwork(metric.MetricLearner):
         processing_steps: int = 5,
         name: str | None = None,
     ):
-        similarity.check_distance(distance)
+        inputs.check_network(encoder, "encoder")
+        inputs.check_embedding(encoder)
+        check_distance(distance)
         scale = (10.0 if distance == "cosine" else 1.0) if scale is None else scale
-        inputs.check_number("scale", scale, above=True)
-        inputs.check_steps(processing_steps=processing_steps)
+        check_number("scale", scale, above=True)
+        check_steps(processing_steps=processing_steps)
         super().__init__(encoder, name=name)
+        self.encoder = encoder
         self.distance, self.scale, self.learn_scale = distance, float(scale), bool(learn_scale)
         self.full_context, self.processing_steps = bool(full_context), processing_steps
         dtype = encoder.variables[0].dtype
@@ -175,91 +182,55 @@ class MatchingNetwork(metric.MetricLearner):
             context.build((None, *shape))
 
     @property
-    def own_variables(self) -> list[keras.Variable]:
-        """The scale's logarithm and the LSTMs' weights, as far as there are any."""
-        own = [self.log_scale] if self.learn_scale else []
+    def method(self) -> Method:
+        """Equation 1, in logarithms; weight decay would draw the scale to 1."""
+        own = {"scale": [self.log_scale]} if self.learn_scale else {}
         if self.full_context:
-            own += [*self.support_context.trainable_variables, *self.query_context.trainable_variables]
-        return own
+            own["support_context"] = self.support_context.trainable_variables
+            own["query_context"] = self.query_context.trainable_variables
+        return comparison(
+            self,
+            self._logits,
+            own,
+            undecayed=("scale",) if self.learn_scale else (),
+            to_keras=self._to_keras,
+            settings={"distance": self.distance}
+            | ({} if self.learn_scale else {"scale": self.scale})
+            | ({"processing_steps": self.processing_steps} if self.full_context else {}),
+        )
 
-    @property
-    def without_weight_decay(self) -> list[keras.Variable]:
-        """The scale's logarithm: decay would draw the scale to 1."""
-        return [self.log_scale] if self.learn_scale else []
-
-    def _with_context(self, layer: keras.layers.Layer, values: functional.Tensors, *arguments) -> tf.Tensor:
-        outputs, _ = layer.stateless_call(values, functional.values(layer.non_trainable_variables), *arguments)
+    def _with_context(self, layer: keras.layers.Layer, weights: Tensors, *arguments) -> tf.Tensor:
+        outputs, _ = layer.stateless_call(list(weights), values(layer.non_trainable_variables), *arguments)
         return outputs
 
-    def support_embeddings(self, support: tf.Tensor, own: functional.Tensors) -> tf.Tensor:
-        """What queries are compared with: g(., S) with full context, else the embeddings themselves.
-
-        Args:
-            support: embeddings `[n_support, dim]`.
-            own: values of `own_variables`.
-
-        Returns:
-            `[n_support, dim]`.
-        """
+    def _support_embeddings(self, support: tf.Tensor, own) -> tf.Tensor:
+        """What queries are compared with, `[n_support, dim]`: g(., S) with full context, else the embeddings."""
         if not self.full_context:
             return support
-        first = int(self.learn_scale)
-        last = first + len(self.support_context.trainable_variables)
-        return self._with_context(self.support_context, own[first:last], support)
+        return self._with_context(self.support_context, own["support_context"], support)
 
-    def logits(self, support, labels, query, n_way, own) -> tf.Tensor:
-        """Equation 1, in logarithms."""
-        support = self.support_embeddings(support, own)
+    def _logits(self, support, labels, query, n_way, own) -> tf.Tensor:
+        """Equation 1."""
+        support = self._support_embeddings(support, own)
         if self.full_context:
-            reader = own[len(own) - len(self.query_context.trainable_variables) :]
-            query = self._with_context(self.query_context, reader, query, support)
-        scale = tf.exp(own[0]) if self.learn_scale else tf.convert_to_tensor(self.scale, query.dtype)
-        return attention_log_probabilities(scale * similarity.similarity(query, support, self.distance), labels, n_way)
+            query = self._with_context(self.query_context, own["query_context"], query, support)
+        scale = tf.exp(own["scale"][0]) if self.learn_scale else tf.convert_to_tensor(self.scale, query.dtype)
+        return attention_log_probabilities(scale * similarity(query, support, self.distance), labels, n_way)
 
-    def adapt(self, support_x, support_y) -> keras.Model:
-        """A classifier for a new task.
-
-        Args:
-            support_x: `[n, ...]`, scaled as in training.
-            support_y: integer labels `[n]` from 0 to `n_way - 1`.
-
-        Returns:
-            An ordinary Keras model, `[batch, ...]` to log-probabilities `[batch, n_way]`: a copy of the encoder and a
-            layer that keeps the embedded support set. After `import tfmeta` it loads with `keras.models.load_model`.
-            The learner is unchanged.
-
-        Raises:
-            ValueError: if inputs and labels do not fit each other or the encoder.
-
-        References:
-            Vinyals et al. (2016), section 2.1. https://arxiv.org/abs/1606.04080
-        """
-        task = self.checked_support(support_x, support_y)
-        support_x, support_y, n_way = task.support_x, task.support_y, int(count_classes(task))
-        own = functional.values(self.own_variables)
+    def _to_keras(self, fast, support_x, support_y) -> keras.Model:
+        """A copy of the encoder and a layer that keeps the embedded support set; gives log-probabilities."""
+        embeddings, labels, n_way = fast[:3]
+        own = self.parameters()
         steps = self.processing_steps if self.full_context else 0
-        head = AttentionHead(len(support_y), n_way, self.distance, steps, dtype=self.encoder.dtype, name="support_set")
-        encoder = copies.copy_model(self.encoder, functional.values(self.encoder.trainable_variables), support_x)
+        head = AttentionHead(
+            len(labels), int(n_way), self.distance, steps, dtype=self.encoder.dtype, name="support_set"
+        )  # fmt: skip
+        encoder = copies.copy_model(self.encoder, own["network"], support_x)
         adapted = keras.Sequential([keras.Input(support_x.shape[1:]), encoder, head])
-        head.support.assign(self.support_embeddings(self.embed(support_x), own))
-        head.labels.assign(support_y)
-        head.scale.assign(tf.exp(own[0]) if self.learn_scale else self.scale)
+        head.support.assign(self._support_embeddings(embeddings, own))
+        head.labels.assign(labels)
+        head.scale.assign(tf.exp(own["scale"][0]) if self.learn_scale else self.scale)
         if steps:
             for new, old in zip(head.context.variables, self.query_context.variables, strict=True):
                 new.assign(old)
         return adapted
-
-    def evaluation_settings(self) -> dict[str, int | float | str]:
-        """Settings at test time that a reader of a score must know."""
-        found = {"distance": self.distance} | ({} if self.learn_scale else {"scale": self.scale})
-        return found | ({"processing_steps": self.processing_steps} if self.full_context else {})
-
-    def get_config(self):
-        """All settings and the encoder's own configuration, for `save` and `load_model`."""
-        return super().get_config() | {
-            "distance": self.distance,
-            "scale": self.scale,
-            "learn_scale": self.learn_scale,
-            "full_context": self.full_context,
-            "processing_steps": self.processing_steps,
-        }

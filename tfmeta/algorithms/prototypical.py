@@ -1,13 +1,16 @@
-"""Prototypical networks (Snell, Swersky, Zemel 2017)."""
+"""Prototypical networks (Snell, Swersky, Zemel 2017): a class is the mean of its examples' embeddings."""
 
 from __future__ import annotations
 
 import keras
 import tensorflow as tf
 
-from tfmeta import functional
-from tfmeta.core.episode import count_classes
-from tfmeta.training import copies, metric
+from tfmeta.core.distances import squared_euclidean
+from tfmeta.core.forward import values
+from tfmeta.training import copies, inputs
+from tfmeta.training.comparison import comparison
+from tfmeta.training.episodic import EpisodicLearner
+from tfmeta.training.method import Method
 
 
 def compute_prototypes(embeddings: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:
@@ -27,25 +30,6 @@ def compute_prototypes(embeddings: tf.Tensor, labels: tf.Tensor, n_way: int | tf
     members = tf.one_hot(labels, n_way, dtype=embeddings.dtype)  # [n_support, n_way]
     sums = tf.matmul(members, embeddings, transpose_a=True)
     return tf.math.divide_no_nan(sums, tf.reduce_sum(members, axis=0)[:, None])
-
-
-def squared_euclidean(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Squared distances between all rows of two matrices.
-
-    Args:
-        a: `[n, dim]`.
-        b: `[m, dim]`.
-
-    Returns:
-        `[n, m]`, at least 0.
-
-    References:
-        Snell et al. (2017), section 2.3: a Bregman divergence, for which the class mean is the best prototype.
-        https://arxiv.org/abs/1703.05175
-    """
-    squares = tf.reduce_sum(a**2, axis=1)[:, None] + tf.reduce_sum(b**2, axis=1)[None, :]
-    # Rounding can leave a small negative number where a row meets itself.
-    return tf.maximum(squares - 2.0 * tf.matmul(a, b, transpose_b=True), 0.0)
 
 
 def prototypical_logits(support: tf.Tensor, labels: tf.Tensor, query: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:
@@ -83,7 +67,7 @@ def prototypical_head(prototypes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class PrototypicalNetwork(metric.MetricLearner):
+class PrototypicalNetwork(EpisodicLearner):
     """Learns an embedding in which a class is a ball around the mean of its examples.
 
     Args:
@@ -91,7 +75,7 @@ class PrototypicalNetwork(metric.MetricLearner):
         name: Keras name.
 
     Raises:
-        TypeError: if the encoder is no Keras model.
+        TypeError: if the encoder is not a Keras model.
         ValueError: if the encoder is not built, or its output is not `[batch, dim]`.
 
     References:
@@ -104,31 +88,28 @@ class PrototypicalNetwork(metric.MetricLearner):
         layers are active in training only.
     """
 
-    def logits(self, support, labels, query, n_way, own) -> tf.Tensor:
+    def __init__(self, encoder: keras.Model, *, name: str | None = None):
+        inputs.check_network(encoder, "encoder")
+        inputs.check_embedding(encoder)
+        super().__init__(encoder, name=name)
+        self.encoder = encoder
+
+    @property
+    def method(self) -> Method:
         """Equation 2."""
-        return prototypical_logits(support, labels, query, n_way)
+        return comparison(
+            self,
+            lambda support, labels, query, n_way, own: prototypical_logits(support, labels, query, n_way),
+            to_keras=self._to_keras,
+        )
 
-    def adapt(self, support_x, support_y) -> keras.Model:
-        """A classifier for a new task.
+    def _to_keras(self, fast, support_x, support_y) -> keras.Model:
+        """Equation 8: a copy of the encoder with the linear head W = 2 c_k, b = -|c_k|^2.
 
-        Args:
-            support_x: `[n, ...]`, scaled as in training.
-            support_y: integer labels `[n]` from 0 to `n_way - 1`.
-
-        Returns:
-            An ordinary Keras model, `[batch, ...]` to logits `[batch, n_way]`: a copy of the encoder with a linear
-            head. Its logits are those of `prototypical_logits` but for a term that is the same for every class, so
-            probabilities are equal. The learner is unchanged.
-
-        Raises:
-            ValueError: if inputs and labels do not fit each other or the encoder.
-
-        References:
-            Snell et al. (2017), equation 8, the linear model W = 2 c_k, b = -|c_k|^2.
-            https://arxiv.org/abs/1703.05175
+        Its logits are those of `prototypical_logits` but for a term that is the same for every class, so probabilities
+        are equal.
         """
-        task = self.checked_support(support_x, support_y)
-        prototypes = compute_prototypes(self.embed(task.support_x), task.support_y, count_classes(task))
-        theta = functional.values(self.encoder.trainable_variables)
-        kernel, bias = prototypical_head(prototypes)
-        return copies.with_linear_head(self.encoder, theta, kernel, bias, task.support_x, name="prototypes")
+        support, labels, n_way = fast
+        kernel, bias = prototypical_head(compute_prototypes(support, labels, n_way))
+        phi = values(self.encoder.trainable_variables)
+        return copies.with_linear_head(self.encoder, phi, kernel, bias, support_x, name="prototypes")

@@ -1,6 +1,6 @@
 """A Keras model as the function f(theta, x) of the papers.
 
-Its variables are never assigned: `stateless_call` takes their values as tensors, so the learner is unchanged, gradients
+Its variables are never assigned: `stateless_call` takes their values as tensors, so the network is unchanged, gradients
 flow through every inner step, and batch-norm statistics are not disturbed. Assigning the adapted values to variables
 (`assign_sub`, `set_weights`) instead cuts the graph and yields, with no error, the first-order gradient.
 """
@@ -43,20 +43,20 @@ def values(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
 
 
 def forward(
-    learner: keras.Model | Predictor,
+    network: keras.Model | Predictor,
     params: Tensors,
     x: tf.Tensor,
     *,
     non_trainable: Tensors | None = None,
     training: bool = True,
 ) -> tf.Tensor:
-    """The learner's output under other parameters than its own, f(theta', x).
+    """The network's output under other parameters than its own, f(theta', x).
 
     Args:
-        learner: a built Keras model, or a function of `params` and `x`, which is called as it is.
-        params: tensors in the order and shapes of `learner.trainable_variables`.
+        network: a built Keras model, or a function of `params` and `x`, which is called as it is.
+        params: tensors in the order and shapes of `network.trainable_variables`.
         x: inputs `[batch, ...]`.
-        non_trainable: values for `learner.non_trainable_variables`; the present ones by default.
+        non_trainable: values for `network.non_trainable_variables`; the present ones by default.
         training: `True` lets batch norm use the statistics of `x` itself. Its moving averages are not updated.
 
     Returns:
@@ -65,12 +65,12 @@ def forward(
     References:
         Finn et al. (2017), section 2.2, f_theta'. https://arxiv.org/abs/1703.03400
     """
-    if not isinstance(learner, keras.Model):
-        return learner(params, x)
+    if not isinstance(network, keras.Model):
+        return network(params, x)
     if non_trainable is None:
-        non_trainable = values(learner.non_trainable_variables)
+        non_trainable = values(network.non_trainable_variables)
     with exact_moments():
-        outputs, _ = learner.stateless_call(list(params), list(non_trainable), x, training=training)
+        outputs, _ = network.stateless_call(list(params), list(non_trainable), x, training=training)
     return full_precision(outputs)
 
 
@@ -96,15 +96,15 @@ def _noise_of(layer: keras.layers.Layer) -> list[str]:
 
 
 @contextlib.contextmanager
-def without_dropout(learner: keras.Model) -> Iterator[None]:
+def without_dropout(network: keras.Model) -> Iterator[None]:
     """Within the block, dropout and noise layers pass everything on although batch norm runs with `training=True`.
 
     Keras has one `training` flag for both. Judging an adapted model needs batch statistics without dropout's noise.
     The dropout inside of recurrent and attention layers is meant, too. Layers that turn or cut images at random are
-    not: they belong to the data (`tfmeta.augmentation`), and stay active in a learner that is judged in training mode.
+    not: they belong to the data (`tfmeta.tasks.augmentation`), and stay active in a network judged in training mode.
 
     Args:
-        learner: the model; its rates are put back at the end of the block.
+        network: the model; its rates are put back at the end of the block.
 
     Returns:
         A context.
@@ -112,7 +112,7 @@ def without_dropout(learner: keras.Model) -> Iterator[None]:
     References:
         Srivastava et al. (2014), "Dropout", section 10. https://jmlr.org/papers/v15/srivastava14a.html
     """
-    found = [(layer, name, getattr(layer, name)) for layer in learner._flatten_layers() for name in _noise_of(layer)]
+    found = [(layer, name, getattr(layer, name)) for layer in network._flatten_layers() for name in _noise_of(layer)]
     try:
         for layer, name, _ in found:
             setattr(layer, name, 0.0)

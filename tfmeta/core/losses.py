@@ -51,7 +51,7 @@ def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def query_loss(
-    learner: keras.Model | Predictor,
+    network: keras.Model | Predictor,
     fast: Tensors,
     episode: Episode,
     *,
@@ -62,7 +62,7 @@ def query_loss(
     """The loss that the outer loop lowers, at the fast weights.
 
     Args:
-        learner: a built Keras model, or a function of parameters and inputs.
+        network: a built Keras model, or a function of parameters and inputs.
         fast: theta', as for `forward`.
         episode: one task, without a meta-batch axis.
         loss: function of (targets, outputs).
@@ -82,13 +82,13 @@ def query_loss(
         Moved images are not cut off at black and white, since inputs need not be images from 0 to 1.
     """
     if not adversarial_epsilon:
-        outputs = forward(learner, fast, episode.query_x, non_trainable=non_trainable)
+        outputs = forward(network, fast, episode.query_x, non_trainable=non_trainable)
         return tf.reduce_mean(loss(episode.query_y, outputs)), outputs
     with tf.GradientTape() as tape:
         tape.watch(episode.query_x)
-        outputs = forward(learner, fast, episode.query_x, non_trainable=non_trainable)
+        outputs = forward(network, fast, episode.query_x, non_trainable=non_trainable)
         value = tf.reduce_mean(loss(episode.query_y, outputs))
     (slope,) = gradient(tape, value, [episode.query_x])
     moved = tf.stop_gradient(episode.query_x + adversarial_epsilon * tf.sign(slope))
-    moved_value = tf.reduce_mean(loss(episode.query_y, forward(learner, fast, moved, non_trainable=non_trainable)))
+    moved_value = tf.reduce_mean(loss(episode.query_y, forward(network, fast, moved, non_trainable=non_trainable)))
     return 0.5 * (value + moved_value), outputs

@@ -24,3 +24,45 @@ def check_seed(seed: int) -> None:
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
         raise ValueError(f"seed must be a whole number from 0 to 2**63 - 1. Received: seed={seed!r}")
+
+
+def check_steps(**steps: int) -> None:
+    """Refuse numbers of inner steps that are no whole number of at least 0.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    for name, value in steps.items():
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise ValueError(f"{name} must be a whole number of at least 0. Received: {name}={value!r}")
+
+
+def check_number(name: str, value: float, *, above: bool = False) -> None:
+    """Refuse what is no finite number of at least 0 (or above 0).
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+        above: whether 0 itself is refused.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    fits = (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and 0 <= value < float("inf")
+    )
+    if not fits or (above and value == 0):
+        wanted = "above 0" if above else "of at least 0"
+        raise ValueError(f"{name} must be a number {wanted}. Received: {name}={value!r}")
+
+
+def check_gradient_mode(gradient_mode: str) -> None:
+    """Refuse what is no way to a meta-gradient.
+
+    Raises:
+        ValueError: naming the ways there are.
+    """
+    if gradient_mode not in ("nested", "mixed"):
+        raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode
-from tfmeta.evaluation.scores import confidence_interval
-from tfmeta.training import base
+from tfmeta.core.validation import check_sizes
+from tfmeta.evaluation.scores import confidence_interval, meta_batches
+from tfmeta.training.episodic import EpisodicLearner
+from tfmeta.training.judging import path_names
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class AdaptationCurve:
 
 
 def adaptation_curve(
-    learner: base.EpisodicModel, episodes: Episode | tf.data.Dataset, inner_steps: int = 10
+    learner: EpisodicLearner, episodes: Episode | tf.data.Dataset, inner_steps: int = 10
 ) -> AdaptationCurve:
     """Follow a learner through its inner loop.
 
@@ -70,23 +71,20 @@ def adaptation_curve(
     References:
         Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
     """
-    if not hasattr(learner, "adaptation_path"):
+    if not isinstance(learner, EpisodicLearner) or learner.method.update is None:
         raise TypeError(
             "only a learner with an inner loop has an adaptation curve. "
             f"Received: learner of type {type(learner).__name__}"
         )
-    if isinstance(inner_steps, bool) or not isinstance(inner_steps, int | np.integer) or inner_steps < 1:
-        raise ValueError(f"inner_steps must be a whole number of at least 1. Received: inner_steps={inner_steps!r}")
+    check_sizes(inner_steps=inner_steps)
 
     def path(episode: Episode) -> dict[str, tf.Tensor]:
         return learner.adaptation_path(episode, inner_steps)
 
     collected = []
-    for meta_batch in _meta_batches(episodes):
+    for meta_batch in meta_batches(episodes):
         learner.check_episode(meta_batch)
-        names = ["support_loss", "query_loss"]
-        if meta_batch.support_y.dtype.is_integer:
-            names += ["support_accuracy", "query_accuracy"]
+        names = path_names(meta_batch)
         signature = dict.fromkeys(names, tf.TensorSpec([inner_steps + 1], tf.float32))
         found = learner.map_compiled(path, meta_batch, signature, key=("path", inner_steps, len(names)))
         collected.append({name: value.numpy() for name, value in found.items()})
@@ -100,16 +98,3 @@ def adaptation_curve(
         episodes=len(found["query_loss"]),
         label=type(learner).__name__,
     )
-
-
-def _meta_batches(episodes) -> Iterator[Episode]:
-    if isinstance(episodes, Episode):
-        return iter([episodes])
-    if not isinstance(episodes, tf.data.Dataset) or not isinstance(episodes.element_spec, Episode):
-        raise TypeError(
-            "episodes must be an Episode or a dataset of meta-batches of them. "
-            f"Received: episodes of type {type(episodes).__name__}, elements {getattr(episodes, 'element_spec', None)}"
-        )
-    if episodes.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("episodes must end: use episode_dataset(...).take(n). Received: an endless dataset")
-    return iter(episodes)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta import functional
-from tfmeta.core.episode import Episode
+from tfmeta.core.episode import Episode, count_classes
+from tfmeta.core.losses import accuracy
 from tfmeta.core.validation import check_sizes
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.tasks.sampling import episode_dataset
-from tfmeta.training import base
+from tfmeta.training.episodic import EpisodicLearner
+from tfmeta.training.parallel import SCALAR
 
 # Two-sided 95 % quantile of the normal distribution; the papers use it for their 600 to 1000 episodes.
 Z_95 = 1.959964
@@ -88,21 +91,24 @@ class Score:
 
 
 def evaluate(
-    learner: base.EpisodicModel,
-    data: ImageClasses,
+    learner,
+    data: ImageClasses | Episode | tf.data.Dataset,
     *,
-    n_way: int,
-    k_shot: int,
+    n_way: int | None = None,
+    k_shot: int | None = None,
     n_query: int = 15,
     episodes: int = 600,
     seed: int = 0,
     transductive: bool = True,
 ) -> Score:
-    """Accuracy of a learner on episodes of classes that it has not seen.
+    """Accuracy on episodes of classes that were not trained on.
 
     Args:
-        learner: a trained learner.
-        data: labelled classes to draw episodes from, `load_omniglot().test`.
+        learner: a trained learner. Or anything with a method `adapt(support_x, support_y)` that returns a Keras model
+            for the task, such as a pruned or quantised learner. Or a Keras model that classifies already, such as an
+            adapted one, which is judged on the queries of the episodes that `data` then holds.
+        data: labelled classes to draw episodes from, `load_omniglot().test`; or the episodes themselves, a meta-batch
+            or a finite dataset of them, and then sizes, `episodes` and `seed` are theirs.
         n_way: classes in an episode.
         k_shot: support images per class.
         n_query: query images per class.
@@ -114,39 +120,127 @@ def evaluate(
         A `Score`.
 
     Raises:
-        TypeError: if the learner is none of tfmeta's.
+        TypeError: if the learner can neither adapt nor predict, or sizes are missing.
         ValueError: if a size is not positive, `data` has too few classes or images, or the learner's output is not
             `n_way` wide.
 
     References:
         Vinyals et al. (2016), section 4.1. https://arxiv.org/abs/1606.04080
     """
-    if not isinstance(learner, base.EpisodicModel):
-        raise TypeError(f"learner must be a tfmeta learner. Received: learner of type {type(learner).__name__}")
     check_sizes(episodes=episodes)
-    batch = min(episodes, 20)
-    stream = episode_dataset(data, n_way=n_way, k_shot=k_shot, n_query=n_query, meta_batch_size=batch, seed=seed)
-    for first in stream.take(1):
-        learner.check_episode(first)
-
-    def one_task(episode: Episode) -> tf.Tensor:
-        outputs = learner.query_outputs(episode, transductive=transductive)
-        return functional.accuracy(episode.query_y, outputs)
-
-    key = ("accuracy", transductive)
-    batches = stream.take(-(-episodes // batch))
-    found = np.concatenate([learner.map_compiled(one_task, b, base.SCALAR, key=key).numpy() for b in batches])
-    found = found[:episodes].astype(np.float64)
+    judge, settings, mode = _judge(learner, data, transductive)
+    if isinstance(data, Episode | tf.data.Dataset):
+        stream, name, episodes = meta_batches(data), "given episodes", None
+    else:
+        if n_way is None or k_shot is None:
+            raise TypeError(f"evaluate needs n_way and k_shot. Received: n_way={n_way!r}, k_shot={k_shot!r}")
+        batch, name = min(episodes, 20), getattr(data, "name", "")
+        stream = episode_dataset(
+            data, n_way=n_way, k_shot=k_shot, n_query=n_query, meta_batch_size=batch, seed=seed
+        ).take(-(-episodes // batch))  # fmt: skip
+    found: list[np.ndarray] = []
+    done = 0
+    for meta_batch in stream:
+        if not found:
+            if isinstance(learner, EpisodicLearner):
+                learner.check_episode(meta_batch)
+            n_way = int(count_classes(meta_batch))
+            k_shot, n_query = (y.shape[1] // n_way for y in (meta_batch.support_y, meta_batch.query_y))
+        found.append(judge(meta_batch, done))
+        done += len(found[-1])
+    if not found:
+        raise ValueError("data must hold at least one meta-batch. Received: an empty dataset")
+    accuracies = np.concatenate(found)[:episodes].astype(np.float64)
     return Score(
-        accuracy=float(found.mean()),
-        interval=float(confidence_interval(found)),
-        episodes=episodes,
+        accuracy=float(accuracies.mean()),
+        interval=float(confidence_interval(accuracies)),
+        episodes=len(accuracies),
         n_way=n_way,
         k_shot=k_shot,
         n_query=n_query,
-        data=data.name,
+        data=name,
         method=type(learner).__name__,
-        settings=learner.evaluation_settings(),
-        batch_norm=learner.batch_norm_mode(transductive=transductive),
+        settings=settings,
+        batch_norm=mode,
         seed=seed,
     )
+
+
+def meta_batches(episodes: Episode | tf.data.Dataset) -> Iterator[Episode]:
+    """The meta-batches of a finite set of episodes.
+
+    Args:
+        episodes: a meta-batch or a finite dataset of them.
+
+    Returns:
+        An iterator of `Episode`s.
+
+    Raises:
+        TypeError: if it is neither.
+        ValueError: if the dataset is endless.
+    """
+    if isinstance(episodes, Episode):
+        return iter([episodes])
+    if not isinstance(episodes, tf.data.Dataset) or not isinstance(episodes.element_spec, Episode):
+        raise TypeError(
+            "episodes must be an Episode or a dataset of meta-batches of them. "
+            f"Received: episodes of type {type(episodes).__name__}, elements {getattr(episodes, 'element_spec', None)}"
+        )
+    if episodes.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("episodes must end: use episode_dataset(...).take(n). Received: an endless dataset")
+    return iter(episodes)
+
+
+def _judge(learner, data, transductive: bool):
+    """How a meta-batch is judged, and what a reader must know of the learner: its settings and batch-norm mode."""
+    if isinstance(learner, EpisodicLearner):
+        mode = learner.batch_norm_mode(transductive=transductive)
+        return _in_a_graph(learner, transductive), learner.evaluation_settings(), mode
+    if callable(getattr(learner, "adapt", None)):
+        return _by_adapting(learner), {}, "the model's own"
+    if not isinstance(learner, keras.Model):
+        raise TypeError(
+            "learner must be a tfmeta learner, have a method adapt(support_x, support_y), or be a keras.Model. "
+            f"Received: learner of type {type(learner).__name__}"
+        )
+    if not isinstance(data, Episode | tf.data.Dataset):
+        raise TypeError(
+            f"{learner.name!r} cannot adapt to classes that it does not know: give episodes of the classes that it "
+            f"predicts. Received: data of type {type(data).__name__}"
+        )
+    return _by_predicting(learner), {}, "the model's own"
+
+
+def _in_a_graph(learner: EpisodicLearner, transductive: bool):
+    """Accuracies of a meta-batch whose first episode has a number; the number is the episode's randomness."""
+
+    def one_task(task) -> tf.Tensor:
+        episode, key = task
+        outputs = learner.query_outputs(episode, transductive=transductive, key=key)
+        return accuracy(episode.query_y, outputs)
+
+    def judge(episodes: Episode, first: int) -> np.ndarray:
+        keys = first + tf.range(episodes.support_y.shape[0], dtype=tf.int64)
+        return learner.map_compiled(one_task, (episodes, keys), SCALAR, key=("accuracy", transductive)).numpy()
+
+    return judge
+
+
+def _by_adapting(learner):
+    def judge(episodes: Episode, first: int) -> np.ndarray:
+        tasks = [Episode(*(tensor[i].numpy() for tensor in episodes)) for i in range(len(episodes.support_y))]
+        return np.array([_hits(learner.adapt(t.support_x, t.support_y), t.query_x, t.query_y) for t in tasks])
+
+    return judge
+
+
+def _by_predicting(model: keras.Model):
+    def judge(episodes: Episode, first: int) -> np.ndarray:
+        pairs = zip(episodes.query_x.numpy(), episodes.query_y.numpy(), strict=True)
+        return np.array([_hits(model, x, y) for x, y in pairs])
+
+    return judge
+
+
+def _hits(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
+    return float(accuracy(tf.constant(y), model.predict_on_batch(x)))

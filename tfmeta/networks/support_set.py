@@ -1,4 +1,4 @@
-"""Comparing queries with a whole support set: similarities, and the Keras layer that keeps a support set."""
+"""A Keras layer that keeps a support set, and which of its items belong to which class."""
 
 from __future__ import annotations
 
@@ -6,53 +6,6 @@ import abc
 
 import keras
 import tensorflow as tf
-
-from tfmeta.algorithms.prototypical import squared_euclidean
-
-DISTANCES = ("cosine", "euclidean")
-
-
-def check_distance(distance: str) -> None:
-    """Refuse what is no known distance.
-
-    Raises:
-        ValueError: naming the distances there are.
-    """
-    if distance not in DISTANCES:
-        raise ValueError(f"distance must be 'cosine' or 'euclidean'. Received: distance={distance!r}")
-
-
-def cosine_similarity(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Cosines of the angles between all rows of two matrices.
-
-    Args:
-        a: `[n, dim]`.
-        b: `[m, dim]`.
-
-    Returns:
-        `[n, m]` from -1 to 1; 0 where a row is zero.
-
-    References:
-        Vinyals et al. (2016), section 2.1.1, c(., .). https://arxiv.org/abs/1606.04080
-    """
-    return tf.matmul(tf.math.l2_normalize(a, axis=-1), tf.math.l2_normalize(b, axis=-1), transpose_b=True)
-
-
-def similarity(query: tf.Tensor, support: tf.Tensor, distance: str) -> tf.Tensor:
-    """How near every query is to every support item.
-
-    Args:
-        query: embeddings `[n_query, dim]`.
-        support: embeddings `[n_support, dim]`.
-        distance: `"cosine"` or `"euclidean"`.
-
-    Returns:
-        `[n_query, n_support]`: the cosine, or minus the squared Euclidean distance.
-
-    References:
-        Vinyals et al. (2016), section 2.1.1. https://arxiv.org/abs/1606.04080
-    """
-    return cosine_similarity(query, support) if distance == "cosine" else -squared_euclidean(query, support)
 
 
 def members(labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfmeta import functional
+from tfmeta.core.forward import Tensors, without_dropout
 
 
 def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
@@ -19,7 +19,7 @@ def inference_batch_norm(network: keras.Model | None) -> str:
     return "moving averages of training"
 
 
-def copy_model(model: keras.Model, trainable_values: functional.Tensors, example) -> keras.Model:
+def copy_model(model: keras.Model, trainable_values: Tensors, example) -> keras.Model:
     """An independent Keras model of the same architecture with these trainable weights.
 
     Args:
@@ -54,7 +54,7 @@ def copy_model(model: keras.Model, trainable_values: functional.Tensors, example
 
 
 def with_linear_head(
-    encoder: keras.Model, trainable_values: functional.Tensors, kernel, bias, example, *, name: str = "head"
+    encoder: keras.Model, trainable_values: Tensors, kernel, bias, example, *, name: str = "head"
 ) -> keras.Sequential:
     """An independent classifier: a copy of an encoder, and a linear layer with these weights.
 
@@ -97,7 +97,7 @@ def set_batch_norm_statistics(model: keras.Model, x) -> None:
     try:
         for layer in layers:
             layer.momentum = 0.0  # then one pass in training mode stores exactly this batch's mean and variance
-        with functional.without_dropout(model):
+        with without_dropout(model):
             model(x, training=True)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.core.episode import Episode
+from tfmeta.core.episode import Episode, count_classes
+from tfmeta.training import replicas
 
 
 def known_shape(network: keras.Model, which: str) -> tuple | None:
@@ -57,48 +60,6 @@ def check_network(network: keras.Model, role: str, *, trainable: bool = True) ->
         raise ValueError(f"{role} must have trainable variables. Received: {role}={network.name!r} with none")
 
 
-def check_steps(**steps: int) -> None:
-    """Refuse numbers of inner steps that are no whole number of at least 0.
-
-    Raises:
-        ValueError: naming the argument.
-    """
-    for name, value in steps.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-            raise ValueError(f"{name} must be a whole number of at least 0. Received: {name}={value!r}")
-
-
-def check_number(name: str, value: float, *, above: bool = False) -> None:
-    """Refuse what is no finite number of at least 0 (or above 0).
-
-    Args:
-        name: the argument's name, for the message.
-        value: what was given.
-        above: whether 0 itself is refused.
-
-    Raises:
-        ValueError: naming the argument.
-    """
-    fits = (
-        isinstance(value, int | float | np.integer | np.floating)
-        and not isinstance(value, bool)
-        and 0 <= value < float("inf")
-    )
-    if not fits or (above and value == 0):
-        wanted = "above 0" if above else "of at least 0"
-        raise ValueError(f"{name} must be a number {wanted}. Received: {name}={value!r}")
-
-
-def check_gradient_mode(gradient_mode: str) -> None:
-    """Refuse what is no way to a meta-gradient.
-
-    Raises:
-        ValueError: naming the ways there are.
-    """
-    if gradient_mode not in ("nested", "mixed"):
-        raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
-
-
 def check_embedding(encoder: keras.Model) -> None:
     """Refuse an encoder that does not return one vector an input, or returns probabilities.
 
@@ -136,6 +97,68 @@ def check_labels(learner: keras.Model, episode: Episode) -> None:
             f"{type(learner).__name__} classifies, and needs integer labels. "
             f"Received: support_y with dtype={episode.support_y.dtype.name}"
         )
+
+
+def check_shape(network: keras.Model, episode: Episode) -> None:
+    """Refuse a meta-batch whose inputs are not those of the network.
+
+    Raises:
+        ValueError: naming both shapes.
+    """
+    wanted, received = known_shape(network, "input_shape"), tuple(episode.support_x.shape[2:])
+    if wanted is None:
+        return
+    if len(wanted) != len(received) or any(w not in (None, r) for w, r in zip(wanted, received, strict=True)):
+        raise ValueError(f"the learner takes inputs of shape {wanted}. Received: support_x with {received}")
+
+
+def check_outputs(network: keras.Model, episode: Episode) -> None:
+    """Refuse a meta-batch whose number of classes or targets is not the width of the network's outputs.
+
+    Raises:
+        ValueError: naming both.
+    """
+    shape = known_shape(network, "output_shape")
+    if shape is None:
+        shape = tuple(network(episode.support_x[0, :1]).shape[1:])
+    if is_classification(episode):
+        n_way = int(count_classes(episode))
+        if shape[-1] != n_way:
+            raise ValueError(
+                f"the network's output must be n_way={n_way} wide, one logit per class of an episode. "
+                f"Received: network={network.name!r} with outputs of shape {shape}"
+            )
+    # Targets [n] minus outputs [n, 1] would be a matrix [n, n], with no error.
+    elif (targets := tuple(episode.support_y.shape[2:])) != shape:
+        raise ValueError(
+            f"targets must have the shape of the outputs, {shape} for each example, and labels must be integers. "
+            f"Received: support_y with {targets}, dtype={episode.support_y.dtype.name}"
+        )
+
+
+def check_dataset(dataset, name: str, check: Callable[[Episode], None], strategy: tf.distribute.Strategy) -> None:
+    """Refuse what is not a dataset of meta-batches, or whose first one does not fit.
+
+    Args:
+        dataset: what was given.
+        name: the argument's name, for the message.
+        check: refuses a meta-batch.
+        strategy: the strategy that the learner was made under, whose replicas share a meta-batch.
+
+    Raises:
+        TypeError: if it is not a dataset of episodes.
+        ValueError: if the first meta-batch does not fit the learner or the replicas.
+    """
+    spec = getattr(dataset, "element_spec", None)
+    if not isinstance(dataset, tf.data.Dataset | tf.distribute.DistributedDataset) or not isinstance(spec, Episode):
+        raise TypeError(
+            f"{name} must be a tf.data.Dataset of Episode, such as episode_dataset(...). "
+            f"Received: {name} of type {type(dataset).__name__}, elements {spec}"
+        )
+    if isinstance(dataset, tf.data.Dataset):
+        for episode in dataset.take(1):
+            check(episode)
+            replicas.check_even("meta_batch_size", episode.support_y.shape[0], strategy)
 
 
 def check_support(support_x, support_y) -> tuple[tf.Tensor, tf.Tensor]:

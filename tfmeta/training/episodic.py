@@ -1,0 +1,396 @@
+"""The Keras shell of methods that learn from episodes: an outer step, evaluation, curves, and adapted models."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfmeta.core import constant_memory, inner_loop, losses, outer_gradient
+from tfmeta.core.episode import Episode
+from tfmeta.core.forward import values, without_dropout
+from tfmeta.core.inner_loop import Adapted, Watch
+from tfmeta.core.validation import check_steps
+from tfmeta.training import copies, inputs, judging, replicas
+from tfmeta.training.method import Method, Params, Run, TaskLoss
+from tfmeta.training.parallel import SCALAR, Graphs, map_tasks
+from tfmeta.training.shell import Shell, is_random_state
+
+_LOOPS = {"nested": inner_loop.adapt, "mixed": constant_memory.adapt_in_constant_memory}
+
+
+class EpisodicLearner(Shell, abc.ABC):
+    """A Keras model that is trained on meta-batches of episodes. Abstract; the learners are final.
+
+    A learner has a `method`, what it says of one task. All else is here, and the same for each.
+
+    Args:
+        network: the built Keras model that is learned.
+        inner_steps: inner steps in training.
+        eval_inner_steps: inner steps when evaluated or adapted; `inner_steps` by default.
+        loss: function of (targets, outputs), a Keras loss or its name. By default cross-entropy of logits for integer
+            labels and mean squared error otherwise.
+        name: Keras name.
+
+    References:
+        Vinyals et al. (2016), section 3: training conditions are made to match test conditions.
+        https://arxiv.org/abs/1606.04080
+    """
+
+    def __init__(self, network, *, inner_steps=0, eval_inner_steps=None, loss=None, name: str | None = None):
+        eval_inner_steps = inner_steps if eval_inner_steps is None else eval_inner_steps
+        check_steps(inner_steps=inner_steps, eval_inner_steps=eval_inner_steps)
+        super().__init__([network], name=name)
+        self.network = network
+        self.inner_steps, self.eval_inner_steps = inner_steps, eval_inner_steps
+        self.loss_function = None if loss is None else keras.losses.get(loss)
+        self._graphs = Graphs()
+        self.track("loss", "accuracy")
+        for part in ("query", "support"):
+            for moment in ("before", "after"):
+                self.track(f"{part}_loss_{moment}", f"{part}_accuracy_{moment}")
+
+    @property
+    @abc.abstractmethod
+    def method(self) -> Method:
+        """What the method says of one task, by the learner's present settings."""
+
+    # -- one task --------------------------------------------------------------------------------------------------
+    def loss_of(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The loss of both loops on one batch, a scalar."""
+        if self.loss_function is not None:
+            return tf.reduce_mean(self.loss_function(targets, outputs))
+        if targets.dtype.is_integer:
+            return losses.cross_entropy(targets, outputs)
+        return tf.reduce_mean(tf.math.squared_difference(outputs, tf.cast(targets, outputs.dtype)))
+
+    def adapted(
+        self, params: Params, episode: Episode, run: Run, *, steps: int | None = None, first_order: bool | None = None,
+        watch: Watch | None = None,
+    ) -> Adapted:  # fmt: skip
+        """The inner loop of one task, in training and at test time.
+
+        Args:
+            params: values of the method's parameters.
+            episode: one task, without a meta-batch axis; only its support set is looked at.
+            run: how the task is run.
+            steps: inner steps; those of training or of test time by default.
+            first_order: treat inner gradients as constants; the method's choice by default.
+            watch: what to look at before every step.
+
+        Returns:
+            An `Adapted`, its parameters as the method's `start` makes them.
+        """
+        method = self.method
+        fast = method.start(params, episode, run)
+        if method.update is None:
+            return Adapted(list(fast), ())
+
+        def support_loss(fast, k):
+            if method.support_loss is not None:
+                return method.support_loss(fast, episode, run, k)
+            return self.loss_of(episode.support_y, method.outputs(fast, episode.support_x, run, k))
+
+        if steps is None:
+            steps = self.inner_steps if run.training else self.eval_inner_steps
+        if first_order is None:
+            first_order = method.first_order or not run.training  # no derivative is taken at test time
+        return _LOOPS[method.gradient_mode](
+            support_loss, fast, method.update(params), steps,
+            first_order=first_order, keep=method.keep if run.training else (), watch=watch,
+        )  # fmt: skip
+
+    def task_loss(self, params: Params, episode: Episode, run: Run) -> TaskLoss:
+        """The loss of one task's queries at the fast weights (Finn et al., 2017, equation 2)."""
+        fast = self.adapted(params, episode, run).params
+        outputs = self.method.outputs(fast, episode.query_x, run, tf.constant(self.inner_steps))
+        return TaskLoss(self.loss_of(episode.query_y, outputs), outputs)
+
+    def task_gradient(self, params: Params, episode: Episode, run: Run) -> tuple[TaskLoss, Params]:
+        """One task's contribution to an outer step."""
+        if self.method.task_gradient is not None:
+            return self.method.task_gradient(params, episode, run)
+        task_loss = self.method.task_loss or self.task_loss
+        return outer_gradient.meta_gradient(lambda params: task_loss(params, episode, run), params)
+
+    # -- the outer step ----------------------------------------------------------------------------------------------
+    def outer_step(self, data) -> dict[str, tf.Tensor]:
+        """Learn from one meta-batch: the mean of the tasks' gradients, applied by the compiled optimizers."""
+        method = self.method
+        if method.learn is not None:
+            return method.learn(data)
+        episodes = _episodes(data)
+        params = self.parameters()
+        statistics = values(method.statistics)
+        classification = inputs.is_classification(episodes)
+
+        def one_task(task):
+            episode, key = task
+            found, gradients = self.task_gradient(params, episode, Run(True, key, self._state(key)))
+            correct = losses.accuracy(episode.query_y, found.outputs) if classification else 0.0
+            loss = found.value if found.reported is None else found.reported
+            return tf.cast(loss, tf.float32), correct, gradients, list(found.statistics)
+
+        like = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), (params, statistics))
+        loss, accuracy, gradients, seen = map_tasks(one_task, (episodes, self._keys(episodes)), (SCALAR, SCALAR, *like))
+        self.apply(tf.nest.map_structure(lambda gradient: tf.reduce_mean(gradient, axis=0), gradients))
+        # As a difference, so that what does not change stays exact.
+        moved = [
+            old + tf.reduce_mean(new - old, axis=0) if old.dtype.is_floating else new[0]
+            for old, new in zip(statistics, seen, strict=True)
+        ]
+        replicas.assign(list(method.statistics), moved)
+        return {"loss": loss} | ({"accuracy": accuracy} if classification else {})
+
+    def train_step(self, data) -> dict[str, tf.Tensor]:
+        """What Keras calls for every batch of `fit`."""
+        return self.report(self.outer_step(data))
+
+    def parameter_groups(self):
+        """What the outer loop learns, in named groups."""
+        return self.method.parameters
+
+    @property
+    def undecayed_groups(self):
+        """Groups that weight decay leaves alone."""
+        return self.method.undecayed
+
+    def parameters(self) -> dict[str, list[tf.Tensor]]:
+        """The present values of what the outer loop learns, in named groups."""
+        return {name: values(variables) for name, variables in self.parameter_groups().items()}
+
+    @property
+    def meta_variables(self) -> list[keras.Variable]:
+        """What the outer loop learns, in one list."""
+        return [variable for group in self.parameter_groups().values() for variable in group]
+
+    def _keys(self, episodes: Episode) -> tf.Tensor:
+        """A number of its own for every task of every outer step, `[meta_batch_size]`."""
+        size = tf.cast(tf.shape(episodes.support_y)[0], tf.int64)
+        first = self.optimizer.iterations.value * size * replicas.number() + replicas.first_task(size)
+        return first + tf.range(size)
+
+    def _state(self, key: tf.Tensor) -> list[tf.Tensor]:
+        """Non-trainable values for one task, with a random state of its own where there is dropout."""
+        return [
+            variable.value + tf.cast(tf.stack([tf.zeros_like(key), key]), variable.dtype)
+            if is_random_state(variable)
+            else tf.convert_to_tensor(variable.value)
+            for variable in self.network.non_trainable_variables
+        ]
+
+    # -- test time -------------------------------------------------------------------------------------------------
+    def fast_weights(self, episode: Episode, inner_steps: int | None = None) -> list[tf.Tensor]:
+        """Theta' for one task.
+
+        Args:
+            episode: one task, without a meta-batch axis; only its support set is looked at.
+            inner_steps: `eval_inner_steps` by default.
+
+        Returns:
+            Tensors in the order of `network.trainable_variables`, and after them what the method appends, such as a
+            head made for the task.
+
+        References:
+            Finn et al. (2017), algorithm 1, line 6. https://arxiv.org/abs/1703.03400
+        """
+        steps = self.eval_inner_steps if inner_steps is None else inner_steps
+        with without_dropout(self.network):
+            fast = self.adapted(self.parameters(), self.method.seen(episode), Run(), steps=steps).params
+        return self.method.weights(fast, steps)
+
+    def query_outputs(
+        self, episode: Episode, *, transductive: bool = True, key: tf.Tensor | None = None
+    ) -> tf.Tensor:  # fmt: skip
+        """Outputs on the query set after adaptation.
+
+        Args:
+            episode: one task, without a meta-batch axis.
+            transductive: let batch norm use the statistics of all queries together, as MAML's code does. Else each
+                query is judged in a batch of its own with the support set. It makes no difference to a network that
+                runs in inference mode.
+            key: the task's randomness, for methods that have any at test time.
+
+        Returns:
+            `[n_way * n_query, n_outputs]`; for a method with several adapted models per task the logarithm of their
+            mean probabilities, or their mean for regression.
+
+        References:
+            Finn et al. (2017), section 5.2; Nichol et al. (2018), section 6.1, for both modes.
+            https://arxiv.org/abs/1803.02999
+        """
+        key = tf.zeros([], tf.int64) if key is None else key
+        return judging.query_outputs(self, self.method.seen(episode), transductive, key)
+
+    def batch_norm_mode(self, *, transductive: bool = True) -> str:
+        """In words: which statistics batch norm uses when queries are judged."""
+        if not copies.batch_norm_layers(self.network):
+            return "none in the network"
+        if self.method.inference:
+            return "moving averages of training"
+        if transductive:
+            return "statistics of all queries together"
+        return "statistics of the support set and one query" if self.method.alone is None else self.method.alone[1]
+
+    def evaluation_settings(self) -> dict[str, Any]:
+        """Settings at test time that a reader of a score must know."""
+        steps = {} if self.method.update is None else {"inner_steps": self.eval_inner_steps}
+        return steps | dict(self.method.settings)
+
+    def adaptation_path(self, episode: Episode, inner_steps: int) -> dict[str, tf.Tensor]:
+        """Loss and accuracy on support and query after each inner step of one task.
+
+        Args:
+            episode: one task, without a meta-batch axis.
+            inner_steps: steps to follow, any number.
+
+        Returns:
+            `support_loss`, `query_loss` and, for classification, `support_accuracy`, `query_accuracy`: float32
+            `[inner_steps + 1]`, the first entry before adaptation.
+
+        References:
+            Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
+        """
+        return judging.adaptation_path(self, self.method.seen(episode), inner_steps)
+
+    def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
+        """What `evaluate` reports of a meta-batch, without learning; one value a task."""
+        return judging.measure(self, episodes)
+
+    def test_step(self, data) -> dict[str, tf.Tensor]:
+        """What Keras calls for every meta-batch of `evaluate` and of validation."""
+        return self.report(self.measure(_episodes(data)))
+
+    def call(self, x, training=False):
+        """The network's own output before any adaptation."""
+        return self.network(x, training=training) if self.method.call is None else self.method.call(x, training)
+
+    def adapt(self, support_x, support_y, inner_steps: int | None = None) -> keras.Model:
+        """Adapt to a new task.
+
+        Args:
+            support_x: `[n_way * k_shot, ...]`, scaled as in training.
+            support_y: integer labels `[n_way * k_shot]` from 0 to `n_way - 1`, or targets.
+            inner_steps: inner steps; `eval_inner_steps` by default.
+
+        Returns:
+            An ordinary Keras model for the task, for `predict` on new inputs `[batch, ...]`. The learner itself is
+            unchanged. After `import tfmeta` the model loads with `keras.models.load_model`.
+
+        Raises:
+            ValueError: if inputs and labels do not fit each other or the learner, or `inner_steps` are given to a
+                method without an inner loop.
+
+        References:
+            Finn et al. (2017), algorithm 1, line 6. https://arxiv.org/abs/1703.03400
+
+        Note:
+            A Keras model that predicts has no batch to take statistics from. Where the network runs in training mode at
+            test time, the returned model's batch norm holds the statistics of the support set: predictions do not
+            depend on which images come together.
+        """
+        task = self.checked_support(support_x, support_y)
+        if inner_steps is not None:
+            check_steps(inner_steps=inner_steps)
+            if self.method.update is None:
+                raise ValueError(f"{type(self).__name__} has no inner loop. Received: inner_steps={inner_steps}")
+        weights = self.fast_weights(task, inner_steps)
+        if self.method.to_keras is None:
+            model = copies.copy_model(self.network, weights, task.support_x)
+        else:
+            model = self.method.to_keras(weights, task.support_x, task.support_y)
+        if not self.method.inference:
+            copies.set_batch_norm_statistics(model, task.support_x)
+        return model
+
+    # -- checks, before any work starts --------------------------------------------------------------------------------
+    @property
+    def sizes_depend_on_data(self) -> bool:
+        """Whether the number of classes is read off the labels."""
+        return self.method.makes_head
+
+    def check_episode(self, episode: Episode, *, training: bool = False) -> None:
+        """Refuse a meta-batch that does not fit the learner.
+
+        Raises:
+            ValueError: saying what does not fit.
+        """
+        inputs.check_shape(self.network, episode)
+        if self.method.makes_head:
+            inputs.check_labels(self, episode)
+        elif self.loss_function is None:
+            inputs.check_outputs(self.network, episode)
+        self.method.check(episode, training)
+
+    def checked_support(self, support_x, support_y) -> Episode:
+        """A support set as a task of its own, whose queries are the support set.
+
+        Raises:
+            ValueError: if inputs and labels do not fit each other or the learner.
+        """
+        support_x, support_y = inputs.check_support(support_x, support_y)
+        task = Episode(support_x, support_y, support_x, support_y)
+        self.check_episode(Episode(*(tensor[None] for tensor in task)))
+        return task
+
+    def check_training_data(self, dataset) -> None:
+        """Refuse what `fit` cannot take.
+
+        Raises:
+            TypeError: if it is not a dataset of meta-batches, or of what the method is trained on.
+            ValueError: if the first one does not fit the learner or the devices.
+        """
+        if self.method.check_data is not None:
+            self.method.check_data(dataset)
+        else:
+            self._check(dataset, "x", training=True)
+
+    def _check(self, dataset, name: str, training: bool = False) -> None:
+        inputs.check_dataset(
+            dataset, name, lambda episode: self.check_episode(episode, training=training), self.distribute_strategy
+        )
+
+    def fit(self, x=None, *args, **kwargs):
+        """Keras's `fit` on a dataset of meta-batches (`episode_dataset`), checked before the first step."""
+        self.check_training_data(x)
+        if kwargs.get("validation_data") is not None:
+            self._check(kwargs["validation_data"], "validation_data")
+        self._forget_old_graphs()
+        # Episodes come shuffled; Keras warns where its default is left in place.
+        return super().fit(x, *args, **{"shuffle": False, **kwargs})
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """Keras's `evaluate` on a finite dataset of meta-batches. `tfmeta.evaluate` adds the confidence interval."""
+        self._check(x, "x")
+        self._forget_old_graphs()
+        return super().evaluate(x, *args, **kwargs)
+
+    def map_compiled(self, function: Callable, tasks: Any, signature: Any, *, key: tuple) -> Any:
+        """`map_tasks` as a graph that is traced once and kept, for calls outside `fit`.
+
+        Args:
+            function: takes one task; reads nothing that changes but weights, settings and what `key` names.
+            tasks: a nest of tensors with a leading axis `[meta_batch_size]`, such as an `Episode`.
+            signature: `tf.TensorSpec`s of one result.
+            key: names the function and all else that it depends on.
+
+        Returns:
+            The results, each with a leading axis `[meta_batch_size]`.
+        """
+        self._forget_old_graphs()
+        return self._graphs.map(function, tasks, signature, key)
+
+    def _forget_old_graphs(self) -> None:
+        """Graphs hold the settings they were traced with: a changed one must not be answered by an old graph."""
+        settings = [(name, value) for name, value in self.options().items() if not isinstance(value, keras.Model)]
+        trained = [variable.trainable for variable in self.network.variables]
+        if self._graphs.forget_if_changed((settings, trained)):
+            self.train_function = self.test_function = None
+
+
+def _episodes(data) -> Episode:
+    """The meta-batch itself: `train_on_batch` and `test_on_batch` wrap it in a tuple of inputs, targets, weights."""
+    return data if isinstance(data, Episode) else data[0]

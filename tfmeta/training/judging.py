@@ -1,0 +1,125 @@
+"""A learner at test time: outputs on queries, what is reported of a task, and its path through the inner loop."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfmeta.core import losses
+from tfmeta.core.episode import Episode
+from tfmeta.core.forward import full_precision, without_dropout
+from tfmeta.core.inner_loop import Watch
+from tfmeta.training import copies, inputs
+from tfmeta.training.method import Run
+from tfmeta.training.parallel import SCALAR, map_tasks
+
+
+def query_outputs(learner, episode: Episode, transductive: bool, key: tf.Tensor) -> tf.Tensor:
+    """Outputs on one task's queries; see `EpisodicLearner.query_outputs`.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        episode: one task, without a meta-batch axis.
+        transductive: let batch norm use the statistics of all queries together.
+        key: the task's randomness.
+
+    Returns:
+        `[n_way * n_query, n_outputs]`.
+    """
+    samples = learner.method.samples
+    if samples == 1:
+        return _outputs_of_one(learner, episode, transductive, Run(key=key))
+    found = [_outputs_of_one(learner, episode, transductive, Run(key=key * samples + i)) for i in range(samples)]
+    if not inputs.is_classification(episode):
+        return tf.reduce_mean(tf.stack(found), axis=0)
+    return tf.reduce_logsumexp(tf.nn.log_softmax(tf.stack(found)), axis=0) - tf.math.log(float(samples))
+
+
+def _outputs_of_one(learner, episode: Episode, transductive: bool, run: Run) -> tf.Tensor:
+    method, k = learner.method, tf.constant(learner.eval_inner_steps)
+    with without_dropout(learner.network):
+        fast = learner.adapted(learner.parameters(), episode, run).params
+        if transductive or method.inference or not copies.batch_norm_layers(learner.network):
+            return method.outputs(fast, episode.query_x, run, k)
+        if method.alone is not None:
+            return method.alone[0](fast, episode, run, k)
+        dtype = full_precision(fast[-1]).dtype  # of the last layer; else map_fn takes that of its input
+
+        def alone(query):
+            outputs = method.outputs(fast, tf.concat([episode.support_x, query[None]], axis=0), run, k)
+            return tf.cast(outputs[-1], dtype)
+
+        return tf.map_fn(alone, episode.query_x, fn_output_signature=dtype)
+
+
+def path_names(episode: Episode) -> list[str]:
+    """What an adaptation path holds for a task or a meta-batch."""
+    accuracies = ["support_accuracy", "query_accuracy"] if inputs.is_classification(episode) else []
+    return ["support_loss", "query_loss", *accuracies]
+
+
+def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf.Tensor]:
+    """Loss and accuracy after each inner step; see `EpisodicLearner.adaptation_path`.
+
+    Args:
+        learner: an `EpisodicLearner` with an inner loop.
+        episode: one task, without a meta-batch axis.
+        inner_steps: steps to follow.
+
+    Returns:
+        `[inner_steps + 1]` for each of `path_names`.
+    """
+    run, names = Run(), path_names(episode)
+
+    def look(fast, k):
+        found = {}
+        for part, x, y in (
+            ("support", episode.support_x, episode.support_y), ("query", episode.query_x, episode.query_y)
+        ):  # fmt: skip
+            outputs = learner.method.outputs(fast, x, run, k)
+            found[f"{part}_loss"] = tf.cast(learner.loss_of(y, outputs), tf.float32)
+            if f"{part}_accuracy" in names:
+                found[f"{part}_accuracy"] = losses.accuracy(y, outputs)
+        return found
+
+    watch = Watch(look, dict.fromkeys(names, SCALAR))
+    with without_dropout(learner.network):
+        end = learner.adapted(learner.parameters(), episode, run, steps=inner_steps, watch=watch)
+        last = look(end.params, tf.constant(inner_steps))
+    return {name: tf.concat([end.seen[name], last[name][None]], axis=0) for name in names}
+
+
+def measure(learner, episodes: Episode) -> dict[str, tf.Tensor]:
+    """What is reported of a meta-batch that nothing is learned from.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        episodes: a meta-batch.
+
+    Returns:
+        Loss and accuracy, one value a task; with an inner loop also those before and after it, on support and query.
+    """
+    if learner.method.update is None:
+        return _measure_once(learner, episodes)
+
+    def one_task(episode):
+        path = learner.adaptation_path(episode, learner.eval_inner_steps)
+        return {name: tf.stack([value[0], value[-1]]) for name, value in path.items()}
+
+    names = path_names(episodes)
+    ends = map_tasks(one_task, episodes, dict.fromkeys(names, tf.TensorSpec([2], tf.float32)))
+    results = {kind: ends[f"query_{kind}"][:, 1] for kind in ("loss", "accuracy") if f"query_{kind}" in names}
+    for name in names:
+        results[f"{name}_before"], results[f"{name}_after"] = ends[name][:, 0], ends[name][:, 1]
+    return results
+
+
+def _measure_once(learner, episodes: Episode) -> dict[str, tf.Tensor]:
+    def one_task(episode):
+        outputs = learner.query_outputs(episode)
+        found = {"accuracy": losses.accuracy(episode.query_y, outputs)}
+        if learner.method.scores:
+            found["loss"] = tf.cast(learner.loss_of(episode.query_y, outputs), tf.float32)
+        return found
+
+    names = ["accuracy", "loss"] if learner.method.scores else ["accuracy"]
+    return map_tasks(one_task, episodes, dict.fromkeys(names, SCALAR))

@@ -1,0 +1,68 @@
+"""Tasks of a meta-batch side by side, and the graphs in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfmeta.machine import threads
+
+SCALAR = tf.TensorSpec([], tf.float32)
+
+
+def map_tasks(function: Callable[[Any], Any], tasks: Any, signature: Any) -> Any:
+    """Apply a function to every task of a meta-batch, tasks side by side on the CPU's cores.
+
+    Args:
+        function: takes one task, without a meta-batch axis.
+        tasks: a nest of tensors with a leading axis `[meta_batch_size]`, such as an `Episode`.
+        signature: `tf.TensorSpec`s of one result, nested as the function returns them.
+
+    Returns:
+        The results, each with a leading axis `[meta_batch_size]`.
+
+    References:
+        Finn et al. (2017), algorithm 2, line 4: "for all tasks". https://arxiv.org/abs/1703.03400
+    """
+    return tf.map_fn(function, tasks, parallel_iterations=threads.parallel_tasks(), fn_output_signature=signature)
+
+
+class Graphs:
+    """Graphs that are traced once and kept, until a setting changes that they were traced with.
+
+    Keras does not look into this object; it would track and save a plain dictionary.
+    """
+
+    def __init__(self):
+        self._compiled, self._settings = {}, None
+
+    def forget_if_changed(self, settings: Any) -> bool:
+        """Drop all graphs if the settings are others than before; says whether they are."""
+        changed = self._settings is not None and self._settings != settings
+        if changed:
+            self._compiled.clear()
+        self._settings = settings
+        return changed
+
+    def map(self, function: Callable[[Any], Any], tasks: Any, signature: Any, key: tuple) -> Any:
+        """`map_tasks` as a graph.
+
+        Args:
+            function: takes one task; reads nothing that changes but weights, settings and what `key` names.
+            tasks: a nest of tensors with a leading axis `[meta_batch_size]`.
+            signature: as for `map_tasks`.
+            key: names the function and all else that it depends on.
+
+        Returns:
+            As `map_tasks`.
+        """
+        if key not in self._compiled:
+            self._compiled[key] = tf.function(
+                lambda meta_batch: map_tasks(function, meta_batch, signature),
+                jit_compile=False,
+                reduce_retracing=True,
+                autograph=False,  # there is no Python control flow to convert, and converting takes time
+            )
+        return self._compiled[key](tasks)

@@ -1,0 +1,213 @@
+"""The Keras shell of everything that is learned here, whatever its data: compile without a loss, reports, saving."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfmeta.core.forward import Tensors
+from tfmeta.machine import threads
+from tfmeta.training import replicas, weight_decay
+
+
+def is_random_state(variable: keras.Variable) -> bool:
+    """Whether the variable is the state of a layer's random numbers, such as dropout's."""
+    return variable.path.endswith("seed_generator_state")
+
+
+def _prepare(optimizer: keras.optimizers.Optimizer, variables, undecayed) -> None:
+    mine = {id(variable) for variable in variables}
+    weight_decay.spare([variable for variable in undecayed if id(variable) in mine], optimizer)
+    optimizer.build(variables)
+
+
+class Shell(keras.Model, abc.ABC):
+    """A Keras model whose losses are its own. Abstract; says nothing of episodes.
+
+    It has groups of parameters, each with an optimizer, and reports running means. The progress bar, callbacks, logs,
+    checkpoints and saving are Keras's own. Layers' own regularizers are not added; for weight decay give it to the
+    optimizer. Constructor arguments are kept in attributes of the same names, from which `get_config` reads them.
+
+    Args:
+        networks: the built Keras models that are learned.
+        name: Keras name.
+
+    References:
+        Finn et al. (2017), algorithm 2. https://arxiv.org/abs/1703.03400
+    """
+
+    # Whether sizes in the graph depend on data, which XLA must know beforehand.
+    sizes_depend_on_data = False
+
+    def __init__(self, networks: Sequence[keras.Model], name: str | None = None):
+        threads.prefer_tasks()
+        super().__init__(name=name)
+        self._trackers = {}
+        self._networks = tuple(networks)
+        self.built = True
+
+    @abc.abstractmethod
+    def parameter_groups(self) -> Mapping[str, Sequence[keras.Variable]]:
+        """What the outer loop learns, in named groups."""
+
+    @property
+    def undecayed_groups(self) -> Sequence[str]:
+        """Groups that are not weights of a network, which `Adam(weight_decay=...)` must leave alone."""
+        return ()
+
+    # -- compile ---------------------------------------------------------------------------------------------------
+    def compile(
+        self, optimizer="adam", *, group_optimizers=None, jit_compile=False, run_eagerly=False, steps_per_execution=1
+    ):
+        """Set the outer loop's optimizer. The loss belongs to the learner; see its constructor.
+
+        Args:
+            optimizer: a Keras optimizer or its name. It *is* the outer loop; its rate may follow a schedule.
+            group_optimizers: optimizers of single groups of parameters by the group's name, such as `{"rates": "sgd"}`;
+                `optimizer` takes the others.
+            jit_compile: compile with XLA. Off unless asked for: XLA is slower here on CPUs, and computes the second
+                derivative of max-pooling wrongly.
+            run_eagerly: run step by step in Python, to debug.
+            steps_per_execution: meta-batches per call into the graph.
+
+        Raises:
+            ValueError: if a network computes in float16, in which gradients of gradients vanish, `jit_compile` is asked
+                of a learner whose sizes XLA cannot know beforehand, or a group is unknown.
+
+        References:
+            Finn et al. (2017), algorithm 2, line 10. https://arxiv.org/abs/1703.03400
+        """
+        layers = [layer for network in self._networks for layer in network._flatten_layers()]
+        if half := [layer.name for layer in layers if layer.compute_dtype == "float16"]:
+            raise ValueError(
+                "a network in mixed precision must be made under the policy mixed_bfloat16: gradients of gradients are "
+                f"too small for float16, and scaling the loss does not reach them. Received: float16 in {half[0]!r}"
+            )
+        if jit_compile and self.sizes_depend_on_data:
+            raise ValueError(
+                f"jit_compile must be False: XLA wants sizes beforehand, and {type(self).__name__} counts the classes "
+                f"of each episode. Received: jit_compile={jit_compile!r}"
+            )
+        groups = self.parameter_groups()
+        if unknown := sorted(set(group_optimizers or ()) - set(groups)):
+            raise ValueError(
+                f"group_optimizers must name groups of parameters, {', '.join(groups)}. "
+                f"Received: group_optimizers with {', '.join(map(repr, unknown))}"
+            )
+        options = {"jit_compile": jit_compile, "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution}
+        super().compile(optimizer=optimizer, **options)
+        self.group_optimizers = {name: keras.optimizers.get(one) for name, one in (group_optimizers or {}).items()}
+        undecayed = [v for name in self.undecayed_groups for v in groups[name]]
+        elsewhere = {id(v) for name in self.group_optimizers for v in groups[name]}
+        own = [v for v in self.trainable_variables if id(v) not in elsewhere]
+        # Made now rather than in the first step, which would be traced a second time for it.
+        _prepare(self.optimizer, own, undecayed)
+        for group, one in self.group_optimizers.items():
+            _prepare(one, groups[group], undecayed)
+        self._compile_options = options
+
+    def apply(self, gradients: Mapping[str, Tensors]) -> None:
+        """One step of every optimizer, on this replica's means over its tasks.
+
+        Args:
+            gradients: named like `parameter_groups()`.
+        """
+        groups = self.parameter_groups()
+        rest = [name for name in groups if name not in self.group_optimizers]
+        for optimizer, names in ((self.optimizer, rest), *((one, [n]) for n, one in self.group_optimizers.items())):
+            found = replicas.share([gradient for name in names for gradient in gradients[name]])
+            optimizer.apply(found, [variable for name in names for variable in groups[name]])
+
+    # -- reports ---------------------------------------------------------------------------------------------------
+    def track(self, *names: str) -> None:
+        """Keep running means under these names."""
+        for name in names:
+            self._trackers[name] = keras.metrics.Mean(name=name)
+
+    def report(self, results: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Running means over the epoch, of scalars or of one value a task, for the progress bar."""
+        for name, value in results.items():
+            self._trackers[name].update_state(value)
+        reported = {name: self._trackers[name].result() for name in results}
+        # Keras takes the workers' mean along the first axis, which a scalar lacks.
+        return {name: value[None] for name, value in reported.items()} if replicas.across_workers() else reported
+
+    @property
+    def metrics(self):
+        """The running means, reset by Keras at the start of every epoch."""
+        return list(self._trackers.values())
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras looks at a batch to build what is not built, and trips over one that is spread over several workers.
+        # Learners are built when they are made.
+        pass
+
+    # -- saving ----------------------------------------------------------------------------------------------------
+    def options(self) -> dict[str, Any]:
+        """The constructor's arguments as they are now."""
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        # Keras has an attribute `loss` of its own, which `compile` sets.
+        found = {name: getattr(self, "loss_function" if name == "loss" else name) for name in names}
+        return {name: list(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
+
+    def get_config(self):
+        """All constructor arguments, networks as their own configuration, for `save` and `load_model`."""
+        return {
+            name: keras.saving.serialize_keras_object(value)
+            if isinstance(value, keras.Model) or callable(value)
+            else value
+            for name, value in self.options().items()
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Rebuild from `get_config()`."""
+        config = dict(config)
+        if "learner" in config:  # written when every network was called so
+            first = list(inspect.signature(cls.__init__).parameters)[1]
+            config[first] = config.pop("learner")
+        given = {
+            name: keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value
+            for name, value in config.items()
+        }
+        return cls(**given)
+
+    def get_compile_config(self):
+        """What `compile` was given, so that a loaded learner goes on training with its optimizer's state."""
+        if not self.compiled:
+            return None
+        serialize = keras.saving.serialize_keras_object
+        config = {"optimizer": serialize(self.optimizer), **self._compile_options}
+        if self.group_optimizers:
+            config["group_optimizers"] = {name: serialize(one) for name, one in self.group_optimizers.items()}
+        return config
+
+    def compile_from_config(self, config):
+        """Compile a loaded learner as it was compiled when saved."""
+        config, read = dict(config), keras.saving.deserialize_keras_object
+        groups = {name: read(one) for name, one in config.pop("group_optimizers", {}).items()}
+        self.compile(optimizer=read(config.pop("optimizer")), group_optimizers=groups, **config)
+
+    def load_weights(self, filepath, **options):
+        """Keras's `load_weights`, with one clear error where the file belongs to another architecture.
+
+        Raises:
+            ValueError: naming the file.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Keras warns of each part before it fails on the first
+                super().load_weights(filepath, **options)
+        except ValueError as error:
+            n = sum(network.count_params() for network in self._networks)
+            names = ", ".join(repr(network.name) for network in self._networks)
+            raise ValueError(
+                f"the weights must be those of this learner's architecture, {n} parameters in {names}. "
+                f"Received: filepath={str(filepath)!r} ({error})"
+            ) from error
