@@ -11,6 +11,7 @@ import_tensorflow(sys.argv[0] if sys.argv else "")
 
 from tfmeta import checks, datasets, evaluation, functional, networks, plotting
 from tfmeta.algorithms.anil import ANIL
+from tfmeta.algorithms.boil import BOIL
 from tfmeta.algorithms.fine_tuning import FineTunedClassifier
 from tfmeta.algorithms.maml import MAML
 from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
@@ -32,6 +33,7 @@ from tfmeta.version import __version__
 
 __all__ = [
     "ANIL",
+    "BOIL",
     "MAML",
     "AdaptationCurve",
     "Episode",

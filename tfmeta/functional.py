@@ -80,7 +80,7 @@ def adapt(
     References:
         Finn et al. (2017), algorithm 1, lines 5 and 6. https://arxiv.org/abs/1703.03400
     """
-    rule = _rule(inner_lr, adapted)
+    rule = _rule(inner_lr, params, adapted)
     support_loss = _support_loss(network, support_x, support_y, loss)
     return inner_loop.adapt(support_loss, params, rule, inner_steps, first_order=first_order).params
 
@@ -142,7 +142,7 @@ def meta_gradient(
     if gradient_mode not in _LOOPS:
         raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
     # A scalar tensor is one rate for all, which nobody asks the gradient of; a list is learned.
-    rule = _rule(inner_lr, None)
+    rule = _rule(inner_lr, params, None)
     learned = list(rule.learned) if isinstance(inner_lr, list | tuple) else []
     support_loss = _support_loss(network, episode.support_x, episode.support_y, loss)
 
@@ -157,12 +157,12 @@ def meta_gradient(
     return MetaGradient(value, gradients, of_rates, outputs)
 
 
-def _rule(inner_lr: float | Tensors | Update, adapted: Sequence[int] | None) -> Update:
+def _rule(inner_lr: float | Tensors | Update, params: Tensors, adapted: Sequence[int] | None) -> Update:
     if isinstance(inner_lr, Update):
         rule = inner_lr
     elif isinstance(inner_lr, list | tuple):
-        tensors = [rate.value if isinstance(rate, keras.Variable) else rate for rate in inner_lr]
-        rule = per_weight([tf.convert_to_tensor(rate) for rate in tensors])
+        moving = params if adapted is None else [params[i] for i in adapted]
+        rule = per_weight(inner_rates(inner_lr, moving))
     else:
         rule = sgd(inner_lr)
     return rule if adapted is None else only(rule, adapted)

@@ -1,11 +1,37 @@
 """Finite differences and small networks for the tests of gradient-based methods."""
 
+from typing import NamedTuple
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-SALT = tf.constant(0, tf.int64)
+from tfmeta import functional
+from tfmeta.training.method import Run
+from tfmeta.training.randomness import state_of_task
+
+
+class Contribution(NamedTuple):
+    """What one task contributes to an outer step; gradients in the order of `meta_variables`."""
+
+    loss: tf.Tensor
+    gradients: list
+    query_outputs: tf.Tensor
+    statistics: list
+
+
+def contribution(learner, episode, params=None, key=0):
+    """One task's contribution, at the present values of the parameters or at others."""
+    key = tf.cast(key, tf.int64)
+    groups = learner.parameters()
+    if params is not None:
+        rest = iter(params)
+        groups = {name: [next(rest) for _ in group] for name, group in groups.items()}
+    found, gradients = learner.task_gradient(groups, episode, Run(True, key, state_of_task(learner.network, key)))
+    loss = found.value if found.reported is None else found.reported
+    in_order = [gradient for name in groups for gradient in gradients[name]]
+    return Contribution(loss, in_order, found.outputs, list(found.statistics))
 
 
 def smooth_network(n_outputs=3, dim=6, hidden=5, batch_norm=False, seed=0, dtype="float64"):
@@ -15,6 +41,13 @@ def smooth_network(n_outputs=3, dim=6, hidden=5, batch_norm=False, seed=0, dtype
     if batch_norm:
         layers.append(keras.layers.BatchNormalization(dtype=dtype, name="norm"))
     return keras.Sequential([*layers, keras.layers.Dense(n_outputs, dtype=dtype, name="head")])
+
+
+def predict_with(learner, fast, x):
+    """Outputs of a network with these fast weights, and of the head that follows them if there is one."""
+    n = len(learner.network.trainable_variables)
+    outputs = functional.forward(learner.network, fast[:n], x)
+    return outputs @ fast[n] + fast[n + 1] if len(fast) > n else outputs
 
 
 def assert_same(a, b, **tolerance):

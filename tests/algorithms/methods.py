@@ -85,7 +85,7 @@ def make(name, kind="classify", optimizer=None, **compiled):
 
 def values(learner):
     """All that training changes or could change."""
-    return [v.numpy() for v in [*learner.meta_variables, *learner.learner.non_trainable_variables]]
+    return [v.numpy() for v in [*learner.meta_variables, *learner.network.non_trainable_variables]]
 
 
 def everything(learner):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.differences import assert_same, largest_difference
+from tests.algorithms.differences import assert_same, largest_difference, predict_with
 from tests.algorithms.methods import METHODS, SCORED, SIZES, every, every_regression, everything, make
 from tests.algorithms.pieces import task
 from tfmeta.datasets import sinusoid_episodes
@@ -34,11 +34,11 @@ def test_adapt_returns_an_ordinary_model_and_leaves_the_learner_alone(name, epis
     assert isinstance(adapted, keras.Model)
     assert "tfmeta" not in type(adapted).__module__
     assert_same([v.numpy() for v in adapted.trainable_variables], fast, rtol=0)
-    theta = learner.weights_in(learner.first_state(one))
+    theta = learner.fast_weights(one, inner_steps=0)
     assert largest_difference(fast, theta) > 1e-4
     assert_same(learner.adapt(one.support_x, one.support_y, inner_steps=0).trainable_variables, theta, rtol=0)
     # Batch norm holds the support set's statistics: there the model repeats the adapted network's outputs,
-    expected = learner.predict_with(fast, one.support_x)
+    expected = predict_with(learner, fast, one.support_x)
     np.testing.assert_allclose(adapted.predict(one.support_x, verbose=0), expected, rtol=1e-3, atol=1e-4)
     # and what a query gets does not depend on its company.
     together = adapted.predict(one.query_x, verbose=0)
@@ -70,8 +70,8 @@ def test_both_batch_norm_modes_agree_with_a_naive_loop(name, tiny):
     for i in range(8):
         one = task(batch, i)
         fast, outputs = learner.fast_weights(one), learner.query_outputs(one, transductive=False).numpy()
-        joint = learner.predict_with(fast, one.query_x).numpy()
-        single = [learner.predict_with(fast, tf.concat([one.support_x, q[None]], 0))[-1].numpy() for q in one.query_x]
+        joint = predict_with(learner, fast, one.query_x).numpy()
+        single = [predict_with(learner, fast, tf.concat([one.support_x, q[None]], 0))[-1].numpy() for q in one.query_x]
         np.testing.assert_allclose(outputs, single, rtol=1e-3, atol=1e-4)
         together.append(np.mean(joint.argmax(axis=1) == one.query_y.numpy()))
         alone.append(np.mean(np.argmax(single, axis=1) == one.query_y.numpy()))
@@ -167,7 +167,7 @@ def test_the_number_of_classes_must_fit_the_head_if_it_is_fixed(name, tiny, stre
 
 @every
 def test_bad_settings_are_named(name, episodes):
-    kind, network = type(make(name)), make(name).learner
+    kind, network = type(make(name)), make(name).network
     one = task(episodes)
     for value in (-1, 1.5, True, None):
         with pytest.raises(ValueError, match=rf"at least 0. Received: inner_steps={value!r}"):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.differences import SALT, assert_is_gradient, assert_same, smooth_network
+from tests.algorithms.differences import assert_is_gradient, assert_same, contribution, smooth_network
 from tests.algorithms.pieces import task
 from tfmeta import functional
 from tfmeta.algorithms.anil import adapted_positions
@@ -17,7 +17,7 @@ CHOICES = [(None, [4, 5]), (["norm"], [2, 3]), (["body", "norm"], [0, 1, 2, 3]),
 
 
 def gradient_of(learner, episode):
-    return learner.task_gradient(functional.values(learner.meta_variables), episode, SALT)
+    return contribution(learner, episode)
 
 
 # -- limits --------------------------------------------------------------------------------------------------------

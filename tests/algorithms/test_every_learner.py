@@ -166,7 +166,9 @@ def test_what_the_user_exempts_from_decay_stays_exempt_beside_the_rates(how):
     optimizer.apply([tf.zeros(v.shape) for v in learner.trainable_variables], learner.trainable_variables)
     np.testing.assert_array_equal(network_.layers[-1].bias, np.ones(3))
     np.testing.assert_array_equal(learner.rates[0], np.full((6, 3), 0.1, np.float32))
-    assert network_.layers[-1].kernel.path not in {v.path for v in learner.without_weight_decay}
+    assert network_.layers[-1].kernel.path not in {
+        v.path for g in learner.method.undecayed for v in learner.parameter_groups()[g]
+    }
 
 
 def test_frozen_encoders_are_taken_where_nothing_of_them_is_learned(episodes):

@@ -8,6 +8,7 @@ from tests.algorithms.pieces import first, task, weights
 from tfmeta import functional
 from tfmeta.core.episode import Episode
 from tfmeta.datasets import sinusoid_episodes
+from tfmeta.training.randomness import state_of_task
 
 SIZES = {"n_way": 3, "k_shot": 1, "n_query": 2, "meta_batch_size": 4}
 
@@ -28,14 +29,14 @@ def stream(tiny):
 def test_train_step_applies_the_mean_of_the_tasks_gradients(stream):
     learner = small_maml()
     learner.compile(optimizer=keras.optimizers.SGD(1.0))
-    episodes, before = first(stream), [v.numpy() for v in learner.learner.trainable_variables]
-    params = functional.values(learner.learner.trainable_variables)
+    episodes, before = first(stream), [v.numpy() for v in learner.network.trainable_variables]
+    params = functional.values(learner.network.trainable_variables)
     each = [
-        functional.meta_gradient(learner.learner, params, task(episodes, i), inner_lr=0.2, inner_steps=2)
+        functional.meta_gradient(learner.network, params, task(episodes, i), inner_lr=0.2, inner_steps=2)
         for i in range(4)
     ]
     learner.fit(tf.data.Dataset.from_tensors(episodes), verbose=0)
-    for k, (old, variable) in enumerate(zip(before, learner.learner.trainable_variables, strict=True)):
+    for k, (old, variable) in enumerate(zip(before, learner.network.trainable_variables, strict=True)):
         expected = np.mean([result.gradients[k] for result in each], axis=0)
         np.testing.assert_allclose(old - variable.numpy(), expected, rtol=1e-3, atol=1e-5)
 
@@ -45,7 +46,7 @@ def test_gradient_modes_train_alike_and_first_order_does_not(stream):
     for name, options in {"nested": {}, "mixed": {"gradient_mode": "mixed"}, "first": {"first_order": True}}.items():
         learner = small_maml(**options)
         learner.fit(stream, steps_per_epoch=2, verbose=0)
-        ends[name] = np.concatenate([np.ravel(v) for v in learner.learner.trainable_variables])
+        ends[name] = np.concatenate([np.ravel(v) for v in learner.network.trainable_variables])
     np.testing.assert_allclose(ends["nested"], ends["mixed"], atol=1e-4)
     assert np.abs(ends["nested"] - ends["first"]).max() > 1e-3
 
@@ -69,13 +70,13 @@ def test_evaluate_agrees_with_a_naive_loop(stream):
     losses, accuracies = [], []
     for i in range(4):
         one = task(episodes, i)
-        fast = functional.values(learner.learner.trainable_variables)
+        fast = functional.values(learner.network.trainable_variables)
         for _ in range(3):
             with tf.GradientTape() as tape:
                 tape.watch(fast)
-                loss = functional.cross_entropy(one.support_y, functional.forward(learner.learner, fast, one.support_x))
+                loss = functional.cross_entropy(one.support_y, functional.forward(learner.network, fast, one.support_x))
             fast = [w - 0.2 * g for w, g in zip(fast, tape.gradient(loss, fast), strict=True)]
-        logits = functional.forward(learner.learner, fast, one.query_x)
+        logits = functional.forward(learner.network, fast, one.query_x)
         losses.append(functional.cross_entropy(one.query_y, logits))
         accuracies.append(np.mean(np.argmax(logits, axis=1) == one.query_y.numpy()))
     assert reported["loss"] == pytest.approx(np.mean(losses), rel=1e-4)
@@ -98,7 +99,7 @@ def test_support_and_query_are_not_confused(stream):
 
 def test_permuting_classes_permutes_outputs(stream):
     learner, one = small_maml(), task(first(stream))
-    head = learner.learner.get_layer("head")
+    head = learner.network.get_layer("head")
     permutation = np.array([2, 0, 1])  # old label k becomes permutation[k]
     outputs = learner.query_outputs(one).numpy()
     inverse = np.argsort(permutation)
@@ -120,7 +121,7 @@ def test_adapt_returns_an_ordinary_model_and_leaves_the_learner_alone(stream):
     for a, b in zip(adapted.trainable_variables, fast, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     # Its batch norm holds the support set's statistics, so there it repeats the adapted network's own outputs,
-    expected = functional.forward(learner.learner, fast, one.support_x)
+    expected = functional.forward(learner.network, fast, one.support_x)
     np.testing.assert_allclose(adapted.predict(one.support_x, verbose=0), expected, rtol=1e-3, atol=1e-4)
     # and what a query gets does not depend on its company.
     together = adapted.predict(one.query_x, verbose=0)
@@ -133,7 +134,7 @@ def test_transductive_or_one_query_at_a_time(stream):
     fast = learner.fast_weights(one)
     for i in range(6):
         batch = tf.concat([one.support_x, one.query_x[i : i + 1]], axis=0)
-        np.testing.assert_allclose(alone[i], functional.forward(learner.learner, fast, batch)[-1], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(alone[i], functional.forward(learner.network, fast, batch)[-1], rtol=1e-4, atol=1e-5)
     fewer = one._replace(query_x=one.query_x[:2], query_y=one.query_y[:2])
     np.testing.assert_allclose(alone[:2], learner.query_outputs(fewer, transductive=False), rtol=1e-4, atol=1e-5)
     assert np.abs(learner.query_outputs(one).numpy()[:2] - learner.query_outputs(fewer).numpy()).max() > 1e-4
@@ -191,7 +192,7 @@ def test_save_load_predict_are_exactly_equal_and_training_goes_on_equally(stream
     learner.fit(stream, steps_per_epoch=3, verbose=0)
     learner.save(tmp_path / "learner.keras")
     loaded = keras.models.load_model(tmp_path / "learner.keras")
-    for a, b in zip(weights(learner.learner), weights(loaded.learner), strict=True):
+    for a, b in zip(weights(learner.network), weights(loaded.network), strict=True):
         np.testing.assert_array_equal(a, b)
     settings = ("inner_lr", "inner_steps", "eval_inner_steps", "first_order", "gradient_mode", "loss", "name")
     assert [loaded.get_config()[name] for name in settings] == [learner.get_config()[name] for name in settings]
@@ -201,7 +202,7 @@ def test_save_load_predict_are_exactly_equal_and_training_goes_on_equally(stream
     )
     for model in (learner, loaded):  # the optimizer's moments were saved, too
         model.fit(stream, steps_per_epoch=2, verbose=0)
-    for a, b in zip(weights(learner.learner), weights(loaded.learner), strict=True):
+    for a, b in zip(weights(learner.network), weights(loaded.network), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -223,7 +224,7 @@ def test_eager_and_graph_training_agree(stream):
         learner = small_maml()
         learner.compile(optimizer=keras.optimizers.SGD(0.1), run_eagerly=eager)
         learner.fit(stream, steps_per_epoch=1, verbose=0)
-        ends.append(np.concatenate([np.ravel(v) for v in learner.learner.trainable_variables]))
+        ends.append(np.concatenate([np.ravel(v) for v in learner.network.trainable_variables]))
     np.testing.assert_allclose(*ends, rtol=1e-3, atol=1e-4)
 
 
@@ -237,7 +238,7 @@ def test_dropout_is_new_for_every_task_and_step_and_off_in_evaluation(random_epi
     data = tf.data.Dataset.from_tensors(twin)
     losses = [learner.fit(data, verbose=0).history["loss"][0] for _ in range(3)]
     assert len(set(losses)) == 3, "the same units are dropped in every step"
-    state = [learner._task_state(tf.constant(salt, tf.int64)) for salt in (0, 1)]
+    state = [state_of_task(learner.network, tf.constant(key, tf.int64)) for key in (0, 1)]
     params = functional.values(network.trainable_variables)
     one = task(twin)
     outputs = [functional.forward(network, params, one.query_x, non_trainable=s).numpy() for s in state]

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.differences import contribution
 from tfmeta import functional
 from tfmeta.algorithms.maml_plus_plus import step_weights
 from tfmeta.core.episode import Episode
@@ -32,7 +33,7 @@ def test_everything_off_is_maml(stream):
     ends = []
     for learner in (small(**OFF), small(tfmeta.MAML)):
         learner.fit(stream, steps_per_epoch=3, verbose=0)
-        ends.append(flat(learner.learner.trainable_variables))
+        ends.append(flat(learner.network.trainable_variables))
     np.testing.assert_allclose(*ends, atol=2e-4)
 
 
@@ -72,7 +73,7 @@ def smooth(**options):
 
 def naive_loss(learner, episode, weights):
     """The weighted loss with Python loops over steps, from the variables' present values."""
-    values = dict(enumerate(functional.values(learner.learner.trainable_variables)))
+    values = dict(enumerate(functional.values(learner.network.trainable_variables)))
 
     def with_scales(fast, k):
         full = dict(fast)
@@ -84,15 +85,19 @@ def naive_loss(learner, episode, weights):
     for k in range(2):
         with tf.GradientTape() as tape:
             tape.watch([values[i] for i in learner._adapted])
-            outputs = functional.forward(learner.learner, with_scales(values, k), episode.support_x)
+            outputs = functional.forward(learner.network, with_scales(values, k), episode.support_x)
             loss = functional.cross_entropy(episode.support_y, outputs)
         gradients = tape.gradient(loss, [values[i] for i in learner._adapted])
         for j, (i, g) in enumerate(zip(learner._adapted, gradients, strict=True)):
             rate = learner.rates[j].value[k] if learner.rates else learner.inner_lr
             values[i] = values[i] - rate * g
-        outputs = functional.forward(learner.learner, with_scales(values, k + 1), episode.query_x)
+        outputs = functional.forward(learner.network, with_scales(values, k + 1), episode.query_x)
         total += weights[k] * functional.cross_entropy(episode.query_y, outputs).numpy()
     return total
+
+
+def in_graph(function):
+    return tf.function(function, autograph=False)()
 
 
 PARTS = {
@@ -112,8 +117,7 @@ def test_gradient_of_weights_rates_and_scales_equals_finite_differences(random_e
     weights = [0.25, 0.75] if learner.multi_step_loss == 10 else [0.0, 1.0]
     np.testing.assert_allclose(step_weights(2, 5, learner.multi_step_loss or 1), weights)
     variables = learner.meta_variables
-    in_graph = tf.function(learner.task_gradient)
-    found = in_graph(functional.values(variables), episode, tf.constant(0, tf.int64))
+    found = in_graph(lambda: contribution(learner, episode))
     rng = np.random.default_rng(1)
     start, direction = [v.numpy() for v in variables], [rng.normal(size=v.shape) for v in variables]
 
@@ -133,11 +137,10 @@ def test_first_order_comes_first_and_goes(random_episodes):
     episode = Episode(*(tensor[0] for tensor in random_episodes()))
 
     def gradient(of):
-        salt = tf.constant(0, tf.int64)
-        return flat(tf.function(of.task_gradient)(functional.values(of.meta_variables), episode, salt).gradients)
+        return flat(in_graph(lambda: contribution(of, episode)).gradients)
 
     first = functional.meta_gradient(
-        plain.learner, functional.values(plain.meta_variables), episode, inner_lr=0.3, inner_steps=2, first_order=True
+        plain.network, functional.values(plain.meta_variables), episode, inner_lr=0.3, inner_steps=2, first_order=True
     )
     np.testing.assert_allclose(gradient(learner), flat(first.gradients), rtol=1e-9, atol=1e-12)
     learner.optimizer.iterations.assign(3)
@@ -148,8 +151,8 @@ def test_first_order_comes_first_and_goes(random_episodes):
 def test_moving_averages_follow_the_batches_of_their_step(random_episodes):
     learner = smooth()
     episodes = random_episodes()
-    params = functional.values(learner.learner.trainable_variables)
-    before = [v.numpy() for v in learner.learner.non_trainable_variables]
+    params = functional.values(learner.network.trainable_variables)
+    before = [v.numpy() for v in learner.network.non_trainable_variables]
     learner.train_on_batch(episodes)
     mean, variance = (table.numpy() for table in learner.moving)
     assert mean.shape == (3, 7)
@@ -159,7 +162,7 @@ def test_moving_averages_follow_the_batches_of_their_step(random_episodes):
     expected = momentum + (1 - momentum) * np.mean([h.var(axis=0) for h in hidden], axis=0)
     np.testing.assert_allclose(variance[0], expected, rtol=1e-9)
     assert np.abs(mean[0] - mean[2]).max() > 1e-6
-    for old, new in zip(before, learner.learner.non_trainable_variables, strict=True):
+    for old, new in zip(before, learner.network.non_trainable_variables, strict=True):
         np.testing.assert_array_equal(old, new)
 
 
@@ -210,7 +213,7 @@ def test_before_any_step_it_predicts_with_the_batch_norm_that_was_trained(stream
     found = learner(episode.query_x, training=True).numpy()
     wanted = learner.adaptation_path(episode, 1)["query_loss"][0]
     assert float(functional.cross_entropy(episode.query_y, found)) == pytest.approx(float(wanted), rel=1e-5)
-    assert np.abs(found - learner.learner(episode.query_x, training=True).numpy()).max() > 1e-4
+    assert np.abs(found - learner.network(episode.query_x, training=True).numpy()).max() > 1e-4
     predicted = learner.predict(episode.query_x, verbose=0)
     np.testing.assert_allclose(predicted, learner(episode.query_x), rtol=1e-4, atol=1e-5)
 
@@ -234,12 +237,12 @@ def test_once_the_multi_step_loss_has_ended_only_the_last_step_is_judged(random_
     """The weights of the others are 0 then, so that numbers cannot show it: count the losses that are computed."""
     episode = Episode(*(tensor[0] for tensor in random_episodes()))
     learner, calls = smooth(multi_step_loss=10, inner_steps=3), []
-    loss = learner.task_loss
-    learner.task_loss = lambda y, outputs: (calls.append(1), loss(y, outputs))[1]
+    loss = learner.loss_of
+    learner.loss_of = lambda y, outputs: (calls.append(1), loss(y, outputs))[1]
     counts = []
     for outer_step in (0, 9, 10, 100):
         learner.optimizer.iterations.assign(outer_step)
         calls.clear()
-        learner.task_gradient(functional.values(learner.meta_variables), episode, tf.constant(0, tf.int64))
+        contribution(learner, episode)
         counts.append(len(calls))
     assert counts == [6, 6, 4, 4]  # three steps, and the queries after each or after the last

@@ -10,6 +10,7 @@ from tests.algorithms.pieces import first, once, task
 from tfmeta.algorithms import matching
 from tfmeta.networks import support_set as similarity
 from tfmeta.training import copies
+from tfmeta.training.comparison import embed
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 
@@ -113,7 +114,7 @@ def test_far_classes_zero_vectors_and_empty_classes_have_finite_values_and_gradi
 def test_query_outputs_are_equation_1_on_embeddings_and_label_blind(stream, options):
     episodes = first(stream)
     learner, one = warmed(episodes, **options), task(episodes)
-    support, query = (learner.embed(x).numpy().astype(np.float64) for x in (one.support_x, one.query_x))
+    support, query = (embed(learner.encoder, x).numpy().astype(np.float64) for x in (one.support_x, one.query_x))
     outputs = learner.query_outputs(one).numpy()
     expected = naive_probabilities(support, one.support_y.numpy(), query, options.get("scale", 10.0), learner.distance)
     assert np.ptp(expected) > 0.1

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 import tfmeta
 from tests.algorithms.differences import (
-    SALT,
     assert_is_gradient,
     assert_same,
+    contribution,
     smooth_network,
 )
 from tests.algorithms.pieces import task
@@ -35,19 +35,19 @@ def test_constant_rates_are_maml(random_episodes, mode, inner_steps):
     assert all(np.all(rate == 0.25) for rate in rates_of(meta_sgd))
     np.testing.assert_allclose(meta_sgd.query_outputs(one), maml.query_outputs(one), rtol=1e-12)
     assert_same(meta_sgd.fast_weights(one), maml.fast_weights(one), rtol=1e-12)
-    found = meta_sgd.task_gradient(functional.values(meta_sgd.meta_variables), one, SALT)
-    expected = maml.task_gradient(functional.values(maml.meta_variables), one, SALT)
+    found = contribution(meta_sgd, one)
+    expected = contribution(maml, one)
     assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-12)
-    assert_same(found.gradients, expected.gradients, rtol=1e-9, atol=1e-14)
-    assert len(expected.rate_gradients) == 0
+    n = len(network.trainable_variables)
+    assert_same(found.gradients[:n], expected.gradients, rtol=1e-9, atol=1e-14)
     # One rate for all: the derivative with respect to it is the sum over all rates.
-    total = sum(float(tf.reduce_sum(g)) for g in found.rate_gradients)
+    total = sum(float(tf.reduce_sum(g)) for g in found.gradients[n:])
     theta = functional.values(network.trainable_variables)
 
     def loss(moved):
         return float(
             functional.meta_gradient(
-                network, theta, one, inner_lr=float(moved[0]), inner_steps=inner_steps, loss=maml.task_loss
+                network, theta, one, inner_lr=float(moved[0]), inner_steps=inner_steps, loss=maml.loss_of
             ).loss
         )
 
@@ -61,10 +61,10 @@ def test_one_step_by_hand():
     learner = tfmeta.MetaSGD(network, initial_rates=0.1)
     episode = tfmeta.Episode(*(tf.constant([[v]]) for v in (1.0, 5.0, 2.0, 3.0)))
     # Support: (w - 5)^2, slope 2 (2 - 5) = -6, so w' = 2.6. Query: (2 w' - 3)^2, slope 4 (5.2 - 3) = 8.8.
-    result = learner.task_gradient(functional.values(learner.meta_variables), episode, SALT)
+    result = contribution(learner, episode)
     assert float(result.loss) == pytest.approx(2.2**2)
     assert result.gradients[0].numpy().item() == pytest.approx(8.8 * (1 - 0.1 * 2))
-    assert result.rate_gradients[0].numpy().item() == pytest.approx(-8.8 * -6)
+    assert result.gradients[1].numpy().item() == pytest.approx(-8.8 * -6)
     assert learner.fast_weights(episode)[0].numpy().item() == pytest.approx(2.6)
     learner.compile(optimizer=keras.optimizers.SGD(1e-3))
     learner.train_on_batch(tfmeta.Episode(*(tensor[None] for tensor in episode)))
@@ -81,7 +81,7 @@ def test_gradient_of_weights_and_rates_equals_finite_differences(random_episodes
     learner = tfmeta.MetaSGD(network, initial_rates=(0.1, 0.5), inner_steps=inner_steps, gradient_mode=mode)
     learner.rates[0].assign(-learner.rates[0])  # rates may come out negative
     params = functional.values(learner.meta_variables)
-    result = learner.task_gradient(params, one, SALT)
+    result = contribution(learner, one, params)
     n = len(network.trainable_variables)
 
     def loss(moved):  # the paper's equation, without the learner
@@ -91,7 +91,7 @@ def test_gradient_of_weights_and_rates_equals_finite_differences(random_episodes
         return functional.cross_entropy(one.query_y, functional.forward(network, fast, one.query_x))
 
     assert float(result.loss) == pytest.approx(float(loss(params)), rel=1e-12)
-    assert_is_gradient([*result.gradients, *result.rate_gradients], loss, params)
+    assert_is_gradient(result.gradients, loss, params)
 
 
 def test_modes_train_alike(random_episodes):
@@ -108,8 +108,8 @@ def test_modes_train_alike(random_episodes):
 def test_train_step_applies_the_mean_of_the_tasks_gradients_to_weights_and_rates(random_episodes):
     learner, episodes = tfmeta.MetaSGD(smooth_network(), initial_rates=(0.1, 0.5)), random_episodes()
     params = functional.values(learner.meta_variables)
-    each = [learner.task_gradient(params, task(episodes, i), SALT) for i in range(4)]
-    expected = [np.mean(g, axis=0) for g in zip(*([*r.gradients, *r.rate_gradients] for r in each), strict=True)]
+    each = [contribution(learner, task(episodes, i), params) for i in range(4)]
+    expected = [np.mean(g, axis=0) for g in zip(*(r.gradients for r in each), strict=True)]
     learner.compile(optimizer=keras.optimizers.SGD(1.0))
     learner.train_on_batch(episodes)
     moved = [old - new.numpy() for old, new in zip(params, learner.meta_variables, strict=True)]

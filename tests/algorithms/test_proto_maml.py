@@ -7,9 +7,9 @@ import tensorflow as tf
 
 import tfmeta
 from tests.algorithms.differences import (
-    SALT,
     assert_is_gradient,
     assert_same,
+    contribution,
     largest_difference,
     smooth_network,
 )
@@ -42,7 +42,7 @@ def naive_prototypes(z, y):
 
 
 def gradient_of(learner, episode):
-    return learner.task_gradient(functional.values(learner.meta_variables), episode, SALT)
+    return contribution(learner, episode)
 
 
 # -- the head ----------------------------------------------------------------------------------------------------------

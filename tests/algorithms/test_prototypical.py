@@ -11,6 +11,7 @@ from tfmeta import functional
 from tfmeta.core.episode import Episode
 from tfmeta.datasets import sinusoid_episodes
 from tfmeta.training import copies
+from tfmeta.training.comparison import embed
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 
@@ -115,7 +116,9 @@ def test_query_outputs_are_the_papers_equations_on_embeddings_and_label_blind(st
     learner, one = warmed(episodes), task(episodes)
     outputs = learner.query_outputs(one).numpy()
     expected = naive_logits(
-        learner.embed(one.support_x).numpy(), one.support_y.numpy(), learner.embed(one.query_x).numpy()
+        embed(learner.encoder, one.support_x).numpy(),
+        one.support_y.numpy(),
+        embed(learner.encoder, one.query_x).numpy(),
     )
     assert outputs.shape == (12, 3)
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
@@ -164,7 +167,7 @@ def test_adapt_gives_an_ordinary_model_with_the_same_probabilities(stream, tmp_p
     assert not isinstance(adapted, tfmeta.PrototypicalNetwork)
     predicted = adapted.predict(one.query_x, verbose=0)
     np.testing.assert_allclose(softmax(predicted), softmax(learner.query_outputs(one).numpy()), rtol=1e-4, atol=1e-4)
-    prototypes = tfmeta.compute_prototypes(learner.embed(one.support_x), one.support_y, 3).numpy()
+    prototypes = tfmeta.compute_prototypes(embed(learner.encoder, one.support_x), one.support_y, 3).numpy()
     np.testing.assert_allclose(adapted.layers[-1].kernel, 2 * prototypes.T, rtol=1e-6)
     np.testing.assert_allclose(adapted.layers[-1].bias, -np.sum(prototypes**2, axis=1), rtol=1e-6)
 

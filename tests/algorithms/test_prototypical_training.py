@@ -9,6 +9,7 @@ import tfmeta
 from tests.algorithms.pieces import first, once, task, weights
 from tfmeta.core.episode import Episode
 from tfmeta.training import copies
+from tfmeta.training.comparison import embed
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 
@@ -158,7 +159,10 @@ def test_fit_learns_and_every_way_in_reports_loss_and_accuracy(stream):
         for name in ("loss", "accuracy"):
             assert report[name] == pytest.approx(np.mean(measured[name]), rel=1e-5)
     np.testing.assert_allclose(
-        learner.predict(episodes.query_x[0], verbose=0), learner.embed(episodes.query_x[0]), rtol=1e-4, atol=1e-4
+        learner.predict(episodes.query_x[0], verbose=0),
+        embed(learner.encoder, episodes.query_x[0]),
+        rtol=1e-4,
+        atol=1e-4,
     )
 
 

@@ -6,14 +6,16 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.differences import SALT, assert_same, largest_difference, smooth_network
+from tests.algorithms.differences import assert_same, contribution, largest_difference, smooth_network
 from tests.algorithms.pieces import task, weights
 from tfmeta import functional
-from tfmeta.algorithms.reptile import adam_update, mini_batch, reptile_update
+from tfmeta.algorithms.reptile import mini_batch, reptile_update
+from tfmeta.core.updates import adam_update
+from tfmeta.training.randomness import task_keys
 
 
 def task_gradient(learner, one, salt=0):
-    return learner.task_gradient(functional.values(learner.meta_variables), one, SALT + salt).gradients
+    return contribution(learner, one, key=salt).gradients
 
 
 def support_gradient(network, params, x, y):
@@ -151,7 +153,7 @@ def test_moments_are_carried_from_task_to_task(random_episodes, batch):
 def test_moments_start_anew_in_every_task_where_that_is_asked_for(random_episodes):
     network, episodes = smooth_network(), random_episodes()
     learner = tfmeta.Reptile(network, inner_lr=0.02, inner_steps=4, carry_moments=False)
-    assert learner.statistics == tfmeta.Reptile(network, inner_optimizer="sgd").statistics == []
+    assert learner.method.statistics == tfmeta.Reptile(network, inner_optimizer="sgd").method.statistics == []
     learner.compile(optimizer=keras.optimizers.SGD(0.5))
     learner.train_on_batch(episodes)
     theta, one = [w.numpy() for w in network.trainable_variables], task(episodes, 1)
@@ -191,7 +193,7 @@ def test_training_draws_other_mini_batches_for_every_task_and_step(random_episod
     learner.compile(optimizer=keras.optimizers.SGD(0.0))
     salts = []
     for _ in range(3):
-        salts += learner._salts(twins).numpy().tolist()
+        salts += task_keys(learner.optimizer, len(twins.support_y)).numpy().tolist()
         learner.train_on_batch(twins)
     assert salts == [0, 1, 2, 3, 4, 5]
     moves = [np.concatenate([np.ravel(g) for g in task_gradient(learner, one, salt)]) for salt in salts]
@@ -199,7 +201,7 @@ def test_training_draws_other_mini_batches_for_every_task_and_step(random_episod
     np.testing.assert_array_equal(moves[2], np.concatenate([np.ravel(g) for g in task_gradient(learner, one, 2)]))
     # A step sees its mini-batch and nothing else.
     rows = mini_batch(6, 2, tf.constant(0), tf.constant([4, 1], tf.int64))
-    alone = tfmeta.Reptile(learner.learner, **anew)
+    alone = tfmeta.Reptile(learner.network, **anew)
     part = one._replace(support_x=tf.gather(one.support_x, rows), support_y=tf.gather(one.support_y, rows))
     assert_same(task_gradient(learner, one, 4), task_gradient(alone, part), rtol=1e-7, atol=1e-12)
 
@@ -244,7 +246,7 @@ def test_a_resumed_run_goes_on_with_the_same_mini_batches(random_episodes, tmp_p
     for model in (learner, loaded):
         for episodes in stream[2:]:
             model.train_on_batch(episodes)
-    assert_same(weights(loaded.learner), weights(learner.learner), rtol=0)
+    assert_same(weights(loaded.network), weights(learner.network), rtol=0)
 
 
 def test_a_mini_batch_larger_than_the_support_set_is_refused(random_episodes):

@@ -13,7 +13,7 @@ def labels(logits, axis=-1):
 
 
 def one_by_one(maml, episode, fast, batch_of, row=-1):
-    rows = [functional.forward(maml.learner, fast, batch_of(query[None]))[row] for query in episode.query_x]
+    rows = [functional.forward(maml.network, fast, batch_of(query[None]))[row] for query in episode.query_x]
     return tf.stack(rows)
 
 
@@ -26,7 +26,7 @@ def right(maml, episode):
 
 
 def theta(maml):
-    return functional.values(maml.learner.trainable_variables)
+    return functional.values(maml.network.trainable_variables)
 
 
 def logits(maml, episode):
@@ -40,13 +40,13 @@ def on_queries(maml, episode):
 
 def leaking(maml, episode):
     fast = maml.fast_weights(episode)
-    for variable, value in zip(maml.learner.trainable_variables, fast, strict=True):
+    for variable, value in zip(maml.network.trainable_variables, fast, strict=True):
         variable.assign(value)
     return right(maml, episode)
 
 
 def updating_averages(maml, episode):
-    maml.learner(episode.query_x, training=True)
+    maml.network(episode.query_x, training=True)
     return right(maml, episode)
 
 
@@ -101,7 +101,7 @@ def test_every_wrong_way_predicts_otherwise():
             right(maml, episode),
             labels(maml.query_outputs(episode)),
             labels(one_by_one(maml, episode, fast, lambda q: q)),
-            labels(functional.forward(maml.learner, fast, episode.query_x, training=False)),
+            labels(functional.forward(maml.network, fast, episode.query_x, training=False)),
             labels(one_by_one(maml, episode, theta(maml), beside_support(episode))),
             on_queries(maml, episode),
             labels(one_by_one(maml, episode, fast, beside_support(episode), row=0)),

@@ -53,13 +53,13 @@ def naive_path(learner, one, steps):
     regression = one.support_y.dtype.is_floating
     loss = squared_error if regression else functional.cross_entropy
     path = {name: [] for name in (NAMES[:2] if regression else NAMES)}
-    params = functional.values(learner.learner.trainable_variables)
+    params = functional.values(learner.network.trainable_variables)
     for k in range(steps + 1):
         fast = functional.adapt(
-            learner.learner, params, one.support_x, one.support_y, inner_lr=learner.inner_lr, inner_steps=k, loss=loss
+            learner.network, params, one.support_x, one.support_y, inner_lr=learner.inner_lr, inner_steps=k, loss=loss
         )
         for part, x, y in (("support", *one[:2]), ("query", *one[2:])):
-            outputs = functional.forward(learner.learner, fast, x)
+            outputs = functional.forward(learner.network, fast, x)
             path[f"{part}_loss"].append(float(loss(y, outputs)))
             if not regression:
                 path[f"{part}_accuracy"].append(np.mean(outputs.numpy().argmax(axis=1) == y.numpy()))

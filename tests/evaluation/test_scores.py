@@ -13,6 +13,7 @@ import tfmeta
 from tfmeta import evaluation, functional
 from tfmeta.core.episode import Episode
 from tfmeta.training import copies
+from tfmeta.training.comparison import embed
 
 TASKS = {"n_way": 3, "k_shot": 2, "n_query": 4}
 
@@ -35,18 +36,18 @@ def naive_accuracies(learner, data, episodes, batch, transductive, seed=0):
     for episodes_of_batch in stream.take(-(-episodes // batch)):
         for i in range(batch):
             one = Episode(*(tensor[i] for tensor in episodes_of_batch))
-            fast = functional.values(learner.learner.trainable_variables)
+            fast = functional.values(learner.network.trainable_variables)
             for _ in range(2):
                 with tf.GradientTape() as tape:
                     tape.watch(fast)
-                    logits = functional.forward(learner.learner, fast, one.support_x)
+                    logits = functional.forward(learner.network, fast, one.support_x)
                     loss = functional.cross_entropy(one.support_y, logits)
                 fast = [w - 0.3 * g for w, g in zip(fast, tape.gradient(loss, fast), strict=True)]
             if transductive:
-                guesses = functional.forward(learner.learner, fast, one.query_x).numpy().argmax(axis=1)
+                guesses = functional.forward(learner.network, fast, one.query_x).numpy().argmax(axis=1)
             else:
                 batches = [tf.concat([one.support_x, query[None]], axis=0) for query in one.query_x]
-                guesses = [functional.forward(learner.learner, fast, b)[-1].numpy().argmax() for b in batches]
+                guesses = [functional.forward(learner.network, fast, b)[-1].numpy().argmax() for b in batches]
             found.append(np.mean(guesses == one.query_y.numpy()))
     return found[:episodes]
 
@@ -130,7 +131,7 @@ def test_prototypical_score_agrees_with_naive_nearest_prototypes(tiny):
     for episodes in tfmeta.episode_dataset(tiny, **TASKS, meta_batch_size=6, seed=1).take(1):
         for i in range(6):
             support_x, support_y, query_x, query_y = (tensor[i] for tensor in episodes)
-            support, query = learner.embed(support_x).numpy(), learner.embed(query_x).numpy()
+            support, query = embed(learner.encoder, support_x).numpy(), embed(learner.encoder, query_x).numpy()
             means = np.stack([support[support_y.numpy() == k].mean(axis=0) for k in range(3)])
             distances = np.linalg.norm(query[:, None] - means[None], axis=-1)
             found.append(np.mean(distances.argmin(axis=1) == query_y.numpy()))

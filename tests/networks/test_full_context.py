@@ -152,14 +152,20 @@ def naive_loss(arrays, episode):
 
 def test_query_outputs_are_the_appendix_then_equation_1(double, random_episodes):
     one = task(random_episodes())
-    arrays = [v.numpy() for v in (*double.encoder.trainable_variables, *double.own_variables)]
+    arrays = [
+        v.numpy()
+        for v in (
+            *double.encoder.trainable_variables,
+            *double.meta_variables[len(double.encoder.trainable_variables) :],
+        )
+    ]
     np.testing.assert_allclose(np.exp(double.query_outputs(one)), naive_loss(arrays, one)[1], rtol=1e-9)
 
 
 def test_train_step_is_the_mean_gradient_by_finite_differences(double, random_episodes):
     """Of the encoder, the scale and all three LSTMs."""
     episodes = random_episodes(batch=2, k_shot=1, n_query=2)
-    variables = [*double.encoder.trainable_variables, *double.own_variables]
+    variables = double.meta_variables
     assert len(variables) == 2 + 1 + 9
     start = [v.numpy().copy() for v in variables]
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 import tfmeta
 from tests.algorithms.pieces import first
 from tfmeta.core.episode import Episode
-from tfmeta.training import base
+from tfmeta.training.episodic import EpisodicLearner
+from tfmeta.training.parallel import map_tasks
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 SCORED = {"n_way": 3, "k_shot": 2, "n_query": 4, "episodes": 8}
@@ -35,7 +36,7 @@ both = pytest.mark.parametrize("make", [small_maml, small_prototypical])
 
 
 def weights(learner):
-    return [v.numpy() for v in learner._network_of_tasks.variables]
+    return [v.numpy() for v in learner.network.variables]
 
 
 def assert_equal(found, expected):
@@ -82,7 +83,7 @@ def test_map_tasks_agrees_with_a_loop_and_keeps_the_order(random_episodes):
     def function(episode):
         return tf.reduce_sum(episode.query_x), tf.reduce_mean(episode.support_x, axis=0)
 
-    sums, means = base.map_tasks(function, episodes, signature)
+    sums, means = map_tasks(function, episodes, signature)
     np.testing.assert_allclose(sums, episodes.query_x.numpy().sum(axis=(1, 2)), rtol=1e-12)
     np.testing.assert_allclose(means, episodes.support_x.numpy().mean(axis=1), rtol=1e-12)
 
@@ -137,7 +138,7 @@ def test_a_kept_graph_sees_the_present_weights(make, tiny):
     learner, other = make(), make(seed=1)
     old, expected = (tfmeta.evaluate(one, tiny, **SCORED) for one in (learner, other))
     assert old.accuracy != expected.accuracy
-    learner._network_of_tasks.set_weights(other._network_of_tasks.get_weights())
+    learner.network.set_weights(other.network.get_weights())
     assert tfmeta.evaluate(learner, tiny, **SCORED).accuracy == expected.accuracy
 
 
@@ -221,10 +222,10 @@ def test_early_stopping_restores_the_best_weights(make, stream):
 @both
 def test_predict_and_call_are_the_network_before_adaptation(make, stream):
     learner, x = make(), first(stream).query_x[0]
-    expected = learner._network_of_tasks(x, training=False)
+    expected = learner.network(x, training=False)
     np.testing.assert_allclose(learner(x), expected, rtol=1e-6)
     np.testing.assert_allclose(learner.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-7)
-    assert learner.count_params() == learner._network_of_tasks.count_params()
+    assert learner.count_params() == learner.network.count_params()
     lines = []
     learner.summary(print_fn=lines.append)
     assert "conv4" in "".join(lines)
@@ -232,7 +233,7 @@ def test_predict_and_call_are_the_network_before_adaptation(make, stream):
 
 def test_the_base_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
-        base.EpisodicModel(tfmeta.networks.mlp(3))
+        EpisodicLearner(tfmeta.networks.mlp(3))
 
 
 @both

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from tfmeta.core.forward import Tensors, full_precision
@@ -261,4 +262,5 @@ def inner_rates(rates: Tensors, params: Tensors) -> list[tf.Tensor]:
 
 def number(value: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """A number in a tensor's type; `tf.cast` alone would round it to float32 on its way to float64."""
-    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.convert_to_tensor(value, dtype)
+    known = tf.is_tensor(value) or isinstance(value, keras.Variable)
+    return tf.cast(value, dtype) if known else tf.convert_to_tensor(value, dtype)

@@ -11,7 +11,7 @@ from tfmeta.core.episode import Episode, count_classes
 from tfmeta.core.forward import Tensors, full_precision
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run, TaskLoss
-from tfmeta.training.shell import is_random_state
+from tfmeta.training.randomness import is_random_state
 
 # Of support embeddings `[n_support, dim]`, labels `[n_support]`, query embeddings `[n_query, dim]`, the number of
 # classes and the values of the method's own groups: class scores `[n_query, n_way]`.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,8 +15,9 @@ from tfmeta.core.inner_loop import Adapted, Watch
 from tfmeta.core.validation import check_steps
 from tfmeta.training import copies, inputs, judging, replicas
 from tfmeta.training.method import Method, Params, Run, TaskLoss
-from tfmeta.training.parallel import SCALAR, Graphs, map_tasks
-from tfmeta.training.shell import Shell, is_random_state
+from tfmeta.training.parallel import SCALAR, map_tasks
+from tfmeta.training.randomness import state_of_task, task_keys
+from tfmeta.training.shell import Shell
 
 _LOOPS = {"nested": inner_loop.adapt, "mixed": constant_memory.adapt_in_constant_memory}
 
@@ -47,7 +47,6 @@ class EpisodicLearner(Shell, abc.ABC):
         self.network = network
         self.inner_steps, self.eval_inner_steps = inner_steps, eval_inner_steps
         self.loss_function = None if loss is None else keras.losses.get(loss)
-        self._graphs = Graphs()
         self.track("loss", "accuracy")
         for part in ("query", "support"):
             for moment in ("before", "after"):
@@ -71,18 +70,9 @@ class EpisodicLearner(Shell, abc.ABC):
         self, params: Params, episode: Episode, run: Run, *, steps: int | None = None, first_order: bool | None = None,
         watch: Watch | None = None,
     ) -> Adapted:  # fmt: skip
-        """The inner loop of one task, in training and at test time.
+        """The inner loop of one task, in training and at test time. Parameters are as the method's `start` makes them.
 
-        Args:
-            params: values of the method's parameters.
-            episode: one task, without a meta-batch axis; only its support set is looked at.
-            run: how the task is run.
-            steps: inner steps; those of training or of test time by default.
-            first_order: treat inner gradients as constants; the method's choice by default.
-            watch: what to look at before every step.
-
-        Returns:
-            An `Adapted`, its parameters as the method's `start` makes them.
+        Steps and order are by default those of training or of test time, as `run` says.
         """
         method = self.method
         fast = method.start(params, episode, run)
@@ -129,13 +119,14 @@ class EpisodicLearner(Shell, abc.ABC):
 
         def one_task(task):
             episode, key = task
-            found, gradients = self.task_gradient(params, episode, Run(True, key, self._state(key)))
+            found, gradients = self.task_gradient(params, episode, Run(True, key, state_of_task(self.network, key)))
             correct = losses.accuracy(episode.query_y, found.outputs) if classification else 0.0
             loss = found.value if found.reported is None else found.reported
             return tf.cast(loss, tf.float32), correct, gradients, list(found.statistics)
 
         like = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), (params, statistics))
-        loss, accuracy, gradients, seen = map_tasks(one_task, (episodes, self._keys(episodes)), (SCALAR, SCALAR, *like))
+        keys = task_keys(self.optimizer, tf.shape(episodes.support_y)[0])
+        loss, accuracy, gradients, seen = map_tasks(one_task, (episodes, keys), (SCALAR, SCALAR, *like))
         self.apply(tf.nest.map_structure(lambda gradient: tf.reduce_mean(gradient, axis=0), gradients))
         # As a difference, so that what does not change stays exact.
         moved = [
@@ -166,21 +157,6 @@ class EpisodicLearner(Shell, abc.ABC):
     def meta_variables(self) -> list[keras.Variable]:
         """What the outer loop learns, in one list."""
         return [variable for group in self.parameter_groups().values() for variable in group]
-
-    def _keys(self, episodes: Episode) -> tf.Tensor:
-        """A number of its own for every task of every outer step, `[meta_batch_size]`."""
-        size = tf.cast(tf.shape(episodes.support_y)[0], tf.int64)
-        first = self.optimizer.iterations.value * size * replicas.number() + replicas.first_task(size)
-        return first + tf.range(size)
-
-    def _state(self, key: tf.Tensor) -> list[tf.Tensor]:
-        """Non-trainable values for one task, with a random state of its own where there is dropout."""
-        return [
-            variable.value + tf.cast(tf.stack([tf.zeros_like(key), key]), variable.dtype)
-            if is_random_state(variable)
-            else tf.convert_to_tensor(variable.value)
-            for variable in self.network.non_trainable_variables
-        ]
 
     # -- test time -------------------------------------------------------------------------------------------------
     def fast_weights(self, episode: Episode, inner_steps: int | None = None) -> list[tf.Tensor]:
@@ -215,8 +191,8 @@ class EpisodicLearner(Shell, abc.ABC):
             key: the task's randomness, for methods that have any at test time.
 
         Returns:
-            `[n_way * n_query, n_outputs]`; for a method with several adapted models per task the logarithm of their
-            mean probabilities, or their mean for regression.
+            `[n_way * n_query, n_outputs]`; of several adapted models per task the logarithm of their mean
+            probabilities, or their mean for regression.
 
         References:
             Finn et al. (2017), section 5.2; Nichol et al. (2018), section 6.1, for both modes.
@@ -297,14 +273,7 @@ class EpisodicLearner(Shell, abc.ABC):
             check_steps(inner_steps=inner_steps)
             if self.method.update is None:
                 raise ValueError(f"{type(self).__name__} has no inner loop. Received: inner_steps={inner_steps}")
-        weights = self.fast_weights(task, inner_steps)
-        if self.method.to_keras is None:
-            model = copies.copy_model(self.network, weights, task.support_x)
-        else:
-            model = self.method.to_keras(weights, task.support_x, task.support_y)
-        if not self.method.inference:
-            copies.set_batch_norm_statistics(model, task.support_x)
-        return model
+        return judging.adapted_model(self, task, inner_steps)
 
     # -- checks, before any work starts --------------------------------------------------------------------------------
     @property
@@ -313,11 +282,7 @@ class EpisodicLearner(Shell, abc.ABC):
         return self.method.makes_head
 
     def check_episode(self, episode: Episode, *, training: bool = False) -> None:
-        """Refuse a meta-batch that does not fit the learner.
-
-        Raises:
-            ValueError: saying what does not fit.
-        """
+        """Refuse a meta-batch that does not fit the learner, with a ValueError that says what."""
         inputs.check_shape(self.network, episode)
         if self.method.makes_head:
             inputs.check_labels(self, episode)
@@ -326,23 +291,14 @@ class EpisodicLearner(Shell, abc.ABC):
         self.method.check(episode, training)
 
     def checked_support(self, support_x, support_y) -> Episode:
-        """A support set as a task of its own, whose queries are the support set.
-
-        Raises:
-            ValueError: if inputs and labels do not fit each other or the learner.
-        """
+        """A support set as a task of its own, whose queries are the support set; errors as in `adapt`."""
         support_x, support_y = inputs.check_support(support_x, support_y)
         task = Episode(support_x, support_y, support_x, support_y)
         self.check_episode(Episode(*(tensor[None] for tensor in task)))
         return task
 
     def check_training_data(self, dataset) -> None:
-        """Refuse what `fit` cannot take.
-
-        Raises:
-            TypeError: if it is not a dataset of meta-batches, or of what the method is trained on.
-            ValueError: if the first one does not fit the learner or the devices.
-        """
+        """Refuse what `fit` cannot take: a TypeError for another kind of data, a ValueError for what does not fit."""
         if self.method.check_data is not None:
             self.method.check_data(dataset)
         else:
@@ -358,37 +314,15 @@ class EpisodicLearner(Shell, abc.ABC):
         self.check_training_data(x)
         if kwargs.get("validation_data") is not None:
             self._check(kwargs["validation_data"], "validation_data")
-        self._forget_old_graphs()
+        self.forget_old_graphs()
         # Episodes come shuffled; Keras warns where its default is left in place.
         return super().fit(x, *args, **{"shuffle": False, **kwargs})
 
     def evaluate(self, x=None, *args, **kwargs):
         """Keras's `evaluate` on a finite dataset of meta-batches. `tfmeta.evaluate` adds the confidence interval."""
         self._check(x, "x")
-        self._forget_old_graphs()
+        self.forget_old_graphs()
         return super().evaluate(x, *args, **kwargs)
-
-    def map_compiled(self, function: Callable, tasks: Any, signature: Any, *, key: tuple) -> Any:
-        """`map_tasks` as a graph that is traced once and kept, for calls outside `fit`.
-
-        Args:
-            function: takes one task; reads nothing that changes but weights, settings and what `key` names.
-            tasks: a nest of tensors with a leading axis `[meta_batch_size]`, such as an `Episode`.
-            signature: `tf.TensorSpec`s of one result.
-            key: names the function and all else that it depends on.
-
-        Returns:
-            The results, each with a leading axis `[meta_batch_size]`.
-        """
-        self._forget_old_graphs()
-        return self._graphs.map(function, tasks, signature, key)
-
-    def _forget_old_graphs(self) -> None:
-        """Graphs hold the settings they were traced with: a changed one must not be answered by an old graph."""
-        settings = [(name, value) for name, value in self.options().items() if not isinstance(value, keras.Model)]
-        trained = [variable.trainable for variable in self.network.variables]
-        if self._graphs.forget_if_changed((settings, trained)):
-            self.train_function = self.test_function = None
 
 
 def _episodes(data) -> Episode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import tensorflow as tf
 
 from tfmeta.core import losses
@@ -49,6 +50,28 @@ def _outputs_of_one(learner, episode: Episode, transductive: bool, run: Run) -> 
             return tf.cast(outputs[-1], dtype)
 
         return tf.map_fn(alone, episode.query_x, fn_output_signature=dtype)
+
+
+def adapted_model(learner, task: Episode, inner_steps: int | None) -> keras.Model:
+    """An ordinary Keras model for a task; see `EpisodicLearner.adapt`.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        task: a checked support set.
+        inner_steps: inner steps; the learner's own number at test time by default.
+
+    Returns:
+        A Keras model. Where the network runs in training mode at test time, its batch norm holds the statistics of the
+        support set.
+    """
+    weights = learner.fast_weights(task, inner_steps)
+    if learner.method.to_keras is None:
+        model = copies.copy_model(learner.network, weights, task.support_x)
+    else:
+        model = learner.method.to_keras(weights, task.support_x, task.support_y)
+    if not learner.method.inference:
+        copies.set_batch_norm_statistics(model, task.support_x)
+    return model
 
 
 def path_names(episode: Episode) -> list[str]:

@@ -30,7 +30,7 @@ def map_tasks(function: Callable[[Any], Any], tasks: Any, signature: Any) -> Any
 
 
 class Graphs:
-    """Graphs that are traced once and kept, until a setting changes that they were traced with.
+    """Graphs that are traced once for each setting, and kept.
 
     Keras does not look into this object; it would track and save a plain dictionary.
     """
@@ -38,19 +38,16 @@ class Graphs:
     def __init__(self):
         self._compiled, self._settings = {}, None
 
-    def forget_if_changed(self, settings: Any) -> bool:
-        """Drop all graphs if the settings are others than before; says whether they are."""
-        changed = self._settings is not None and self._settings != settings
-        if changed:
-            self._compiled.clear()
-        self._settings = settings
-        return changed
+    def changed(self, settings: Any) -> bool:
+        """Whether the settings are others than at the last call."""
+        before, self._settings = self._settings, settings
+        return before is not None and before != settings
 
     def map(self, function: Callable[[Any], Any], tasks: Any, signature: Any, key: tuple) -> Any:
         """`map_tasks` as a graph.
 
         Args:
-            function: takes one task; reads nothing that changes but weights, settings and what `key` names.
+            function: takes one task; reads nothing that changes but weights and what `key` names.
             tasks: a nest of tensors with a leading axis `[meta_batch_size]`.
             signature: as for `map_tasks`.
             key: names the function and all else that it depends on.

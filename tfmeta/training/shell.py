@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,11 +14,7 @@ import tensorflow as tf
 from tfmeta.core.forward import Tensors
 from tfmeta.machine import threads
 from tfmeta.training import replicas, weight_decay
-
-
-def is_random_state(variable: keras.Variable) -> bool:
-    """Whether the variable is the state of a layer's random numbers, such as dropout's."""
-    return variable.path.endswith("seed_generator_state")
+from tfmeta.training.parallel import Graphs
 
 
 def _prepare(optimizer: keras.optimizers.Optimizer, variables, undecayed) -> None:
@@ -50,6 +46,7 @@ class Shell(keras.Model, abc.ABC):
         super().__init__(name=name)
         self._trackers = {}
         self._networks = tuple(networks)
+        self._graphs = Graphs()
         self.built = True
 
     @abc.abstractmethod
@@ -147,6 +144,32 @@ class Shell(keras.Model, abc.ABC):
         # Keras looks at a batch to build what is not built, and trips over one that is spread over several workers.
         # Learners are built when they are made.
         pass
+
+    # -- graphs that are kept ----------------------------------------------------------------------------------------
+    def map_compiled(self, function: Callable, tasks: Any, signature: Any, *, key: tuple) -> Any:
+        """`map_tasks` as a graph that is traced once and kept, for calls outside `fit`.
+
+        Args:
+            function: takes one task; reads nothing that changes but weights, settings and what `key` names.
+            tasks: a nest of tensors with a leading axis `[meta_batch_size]`, such as an `Episode`.
+            signature: `tf.TensorSpec`s of one result.
+            key: names the function and all else that it depends on.
+
+        Returns:
+            The results, each with a leading axis `[meta_batch_size]`.
+        """
+        return self._graphs.map(function, tasks, signature, (self._graph_settings(), key))
+
+    def _graph_settings(self) -> tuple:
+        """What a graph is traced with: a changed setting must not be answered by an old graph."""
+        settings = [(n, v) for n, v in self.options().items() if not isinstance(v, keras.Model)]
+        hashable = [(n, id(v) if callable(v) else repr(v)) for n, v in settings]
+        return (*hashable, tuple(v.trainable for network in self._networks for v in network.variables))
+
+    def forget_old_graphs(self) -> None:
+        """Let Keras trace its steps again where a setting was changed since the last `fit` or `evaluate`."""
+        if self._graphs.changed(self._graph_settings()):
+            self.train_function = self.test_function = None
 
     # -- saving ----------------------------------------------------------------------------------------------------
     def options(self) -> dict[str, Any]:

@@ -6,14 +6,14 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.differences import SALT, assert_same, smooth_network
+from tests.algorithms.differences import assert_same, contribution, smooth_network
 from tests.algorithms.pieces import task
 from tfmeta import functional
-from tfmeta.core.cut import split_before
+from tfmeta.core.cut import cut_before
 
 
 def gradient_of(learner, episode):
-    return learner.task_gradient(functional.values(learner.meta_variables), episode, SALT)
+    return contribution(learner, episode)
 
 
 def deep_network(extra=()):
@@ -27,15 +27,15 @@ def deep_network(extra=()):
     return keras.Sequential([keras.Input((6,), dtype="float64"), dense[0], norm, *extra, *dense[1:]])
 
 
-def without_split(learner):
-    learner.split = None
+def without_cut(learner):
+    learner.cut = None
     return learner
 
 
 @pytest.mark.parametrize("adapted", [[6, 7], [4, 5, 6, 7], [2], [3, 6]])
 def test_head_after_body_is_the_learner(random_episodes, adapted):
     network, one = deep_network(), task(random_episodes())
-    split = split_before(network, adapted)
+    split = cut_before(network, adapted)
     params = [value + 0.1 for value in functional.values(network.trainable_variables)]
     outputs = split.head(params, split.body(params, one.query_x))
     np.testing.assert_array_equal(outputs, functional.forward(network, params, one.query_x))
@@ -47,8 +47,8 @@ def test_gradient_and_evaluation_are_those_without_the_cut(random_episodes, laye
     one = task(random_episodes())
     options = {"adapt_layers": layers, "inner_lr": 0.3, "inner_steps": 3} | options
     cut = tfmeta.ANIL(deep_network(), **options)
-    whole = without_split(tfmeta.ANIL(deep_network(), **options))
-    assert cut.split is not None
+    whole = without_cut(tfmeta.ANIL(deep_network(), **options))
+    assert cut.cut is not None
     found, expected = gradient_of(cut, one), gradient_of(whole, one)
     assert float(found.loss) == pytest.approx(float(expected.loss), rel=1e-12)
     assert_same(found.gradients, expected.gradients, rtol=1e-9, atol=1e-14)
@@ -70,10 +70,10 @@ def test_dropout_on_both_sides_of_the_cut_has_the_masks_of_the_whole(random_epis
         network.build((None, 6))
         return tfmeta.ANIL(network, adapt_layers=["neck", "head"], inner_lr=0.3, inner_steps=2)
 
-    cut, whole = learner(), without_split(learner())
+    cut, whole = learner(), without_cut(learner())
     found, expected = gradient_of(cut, one), gradient_of(whole, one)
     assert_same(found.gradients, expected.gradients, rtol=1e-9, atol=1e-14)
-    other = cut.task_gradient(functional.values(cut.meta_variables), one, SALT + 1)
+    other = contribution(cut, one, key=1)
     assert abs(float(other.loss) - float(found.loss)) > 1e-6, "another task has other masks"
     np.testing.assert_allclose(cut.query_outputs(one), whole.query_outputs(one), rtol=1e-10)
     again = cut.query_outputs(one)
@@ -98,7 +98,7 @@ def test_the_body_sees_the_support_set_once_and_the_queries_once(random_episodes
         work()
         assert counted.calls == 2
     counted.calls = 0
-    gradient_of(without_split(learner), one)
+    gradient_of(without_cut(learner), one)
     assert counted.calls == 5
 
 
@@ -178,7 +178,7 @@ def masked():
 def test_models_without_a_cut_adapt_as_maml_does(random_episodes, make):
     network, one = make(), task(random_episodes())
     learner = tfmeta.ANIL(network, inner_lr=0.3, inner_steps=2)
-    assert learner.split is None
+    assert learner.cut is None
     fast = functional.adapt(
         network, functional.values(network.trainable_variables), one.support_x, one.support_y,
         inner_lr=0.3, inner_steps=2, adapted=learner.positions,
@@ -198,30 +198,28 @@ def beside():
 def test_a_path_around_the_body_and_a_head_called_twice_are_no_obstacle(random_episodes, make):
     network, one = make(), task(random_episodes())
     cut, whole = (tfmeta.ANIL(network, inner_lr=0.3, inner_steps=2) for _ in range(2))
-    assert cut.split is not None
-    assert_same(gradient_of(cut, one).gradients, gradient_of(without_split(whole), one).gradients, rtol=1e-9)
+    assert cut.cut is not None
+    assert_same(gradient_of(cut, one).gradients, gradient_of(without_cut(whole), one).gradients, rtol=1e-9)
 
 
 def test_the_first_layer_with_weights_leaves_nothing_to_save():
-    assert split_before(smooth_network(), [0, 3]) is None
-    assert tfmeta.ANIL(smooth_network(), adapt_layers=["body", "head"]).split is None
+    assert cut_before(smooth_network(), [0, 3]) is None
+    assert tfmeta.ANIL(smooth_network(), adapt_layers=["body", "head"]).cut is None
 
 
 def test_several_outputs_are_not_cut():
     x = inputs = keras.Input((6,))
     body = keras.layers.Dense(4)(x)
     heads = [keras.layers.Dense(3, name=name)(body) for name in ("one", "two")]
-    assert split_before(keras.Model(inputs, heads), [2, 3]) is None
-    assert split_before(keras.Model(inputs, heads[0]), [2, 3]) is not None
+    assert cut_before(keras.Model(inputs, heads), [2, 3]) is None
+    assert cut_before(keras.Model(inputs, heads[0]), [2, 3]) is not None
 
 
-def test_mixed_mode_and_a_cut_exclude_each_other(random_episodes):
-    network, one = smooth_network(), task(random_episodes())
-    with pytest.raises(ValueError, match=r"split needs gradient_mode='nested'\. Received: split=Split\("):
-        functional.meta_gradient(
-            network, functional.values(network.trainable_variables), one,
-            inner_lr=0.1, inner_steps=1, adapted=[2, 3], split=split_before(network, [2, 3]), gradient_mode="mixed",
-        )  # fmt: skip
+def test_the_gradient_passes_through_the_cut_in_constant_memory(random_episodes):
+    one, options = task(random_episodes()), {"inner_lr": 0.3, "inner_steps": 3}
+    nested, mixed = (tfmeta.ANIL(deep_network(), **options, gradient_mode=mode) for mode in ("nested", "mixed"))
+    assert mixed.cut is not None
+    assert_same(gradient_of(nested, one).gradients, gradient_of(mixed, one).gradients, rtol=1e-9, atol=1e-14)
 
 
 def test_half_precision_features_reach_the_head(random_episodes):
@@ -234,6 +232,6 @@ def test_half_precision_features_reach_the_head(random_episodes):
     one = task(random_episodes())
     one = one._replace(support_x=tf.cast(one.support_x, tf.float32), query_x=tf.cast(one.query_x, tf.float32))
     cut, whole = (tfmeta.ANIL(network, inner_lr=0.3, inner_steps=2) for _ in range(2))
-    a, b = gradient_of(cut, one), gradient_of(without_split(whole), one)
+    a, b = gradient_of(cut, one), gradient_of(without_cut(whole), one)
     assert float(a.loss) == pytest.approx(float(b.loss), rel=1e-2)
     assert_same(a.gradients, b.gradients, rtol=0.1, atol=0.01)
