@@ -70,6 +70,7 @@ def test_every_preset_builds_its_learner_and_has_data(name):
     learner.check_training_data(learners.training_data(settings, SIXTY))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [method for method, recipe in RECIPES.items() if recipe.learns])
 def test_a_preset_of_every_method_trains(method):
     """One is enough: the presets of a method differ in numbers only, and the test above builds all of them."""
