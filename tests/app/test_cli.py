@@ -243,20 +243,10 @@ def test_ctrl_c_before_there_is_a_run_gives_no_advice_that_cannot_work(monkeypat
 def test_ctrl_c_in_a_terminal_says_how_to_go_on_and_resume_finishes(images, tmp_path):
     """The installed command; enough epochs that it cannot end before the signal comes."""
     folder = tmp_path / "run"
-    arguments = [
-        "train",
-        "--method",
-        "prototypical",
-        "--dataset",
-        images,
-        "--run-dir",
-        folder,
-        "--epochs",
-        "12",
-        *SMALL,
-    ]
+    options = ["--method", "prototypical", "--dataset", images, "--run-dir", folder, "--epochs", "12", *SMALL]
     process = subprocess.Popen(
-        [COMMAND, "train", *options, *SMALL], cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [COMMAND, "train", *options], cwd=ROOT, env=environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         # Tests that were started in the background ignore Ctrl-C, and what they start would, too.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
