@@ -153,7 +153,7 @@ def test_the_end_says_what_was_cut_short_and_how_to_run_all_of_it(ended):
     at = lines.index("There was no time for all steps here:")
     assert lines[at + 1 : at + 3] == [
         "  MAML: 2 of 4 steps",
-        "For the full run: tfmeta quickstart --minutes 12",
+        "For the full run at this speed: tfmeta quickstart --minutes 12",
     ]
     assert lines[at - 1] == lines[at + 3] == ""
 
@@ -179,15 +179,15 @@ def test_what_all_steps_reach_is_the_cards():
         "There was no time for all steps here:",
         f"  Prototypical network: 600 of 1200 steps; 1200 steps reach {of_card('prototypical-quickstart')}",
         f"  MAML: 2500 of 10000 steps; 10000 steps reach {of_card('maml-quickstart')}",
-        "For the full run: tfmeta quickstart --minutes 9",
+        "For the full run at this speed: tfmeta quickstart --minutes 9",
     ]
     one = closing({"prototypical-quickstart": 1, "maml-quickstart": 0.25}, data_dir="my data")
-    assert one[2:] == [both[3], "For the full run: tfmeta quickstart --minutes 9 --data-dir 'my data'"]
+    assert one[2:] == [both[3], "For the full run at this speed: tfmeta quickstart --minutes 9 --data-dir 'my data'"]
     assert closing({"prototypical-quickstart": 1, "maml-quickstart": 1}) == []
     other = closing({"maml-quickstart": 0.25}, test="glyphs test", dataset="glyphs")
     assert other[2:] == [
         "  MAML: 2500 of 10000 steps",
-        "For the full run: tfmeta quickstart --minutes 8 --dataset glyphs",
+        "For the full run at this speed: tfmeta quickstart --minutes 8 --dataset glyphs",
     ]
 
 

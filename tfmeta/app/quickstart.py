@@ -204,7 +204,7 @@ def _what_all_steps_reach(trainings: dict[str, _Training], test: str, dataset: s
         lines.append(line)
     options = ["--minutes", str(math.ceil(max(training.minutes for training in trainings.values())))]
     options += ["--dataset", dataset] * (dataset != "omniglot") + ["--data-dir", str(data_dir)] * (data_dir is not None)
-    return [*lines, f"For the full run: tfmeta quickstart {shlex.join(options)}"]
+    return [*lines, f"For the full run at this speed: tfmeta quickstart {shlex.join(options)}"]
 
 
 def _draw(learner: Learner, method: str, test: ImageClasses, out: Path) -> None:

@@ -61,7 +61,16 @@ class Option:
 
 
 def training_episodes(settings: TrainSettings, train: ImageClasses, start: int) -> tf.data.Dataset:
-    """The meta-batches of episodes that most methods train on, from step number `start` on."""
+    """Open the stream of episodes that most methods train on.
+
+    Args:
+        settings: sizes and seed.
+        train: the training classes.
+        start: number of outer steps done already; their meta-batches are passed over.
+
+    Returns:
+        A dataset without end, as from `episode_dataset`.
+    """
     return episode_dataset(
         train, n_way=settings.train_way or settings.n_way, k_shot=settings.train_shot or settings.k_shot,
         n_query=settings.n_query, meta_batch_size=settings.meta_batch_size, seed=settings.seed, start=start,
