@@ -99,10 +99,8 @@ def train(
         from tfmeta.training import distribution
 
         if resume is not None:
-            named = [
-                *given,
-                *(name for name, value in (("set", set_), ("preset", preset), ("run_dir", run_dir)) if value),
-            ]
+            others = {"set": set_, "preset": preset, "run_dir": run_dir}
+            named = [*given, *(name for name, value in others.items() if value)]
             if named:
                 raise ValueError(
                     f"a run is resumed with its own settings, without other options. Received: {', '.join(named)}"

@@ -1,4 +1,4 @@
-"""The methods that there are: the recipes of all files in `tfmeta/app/recipes`."""
+"""All methods of `tfmeta train`: the recipes of the files in `tfmeta/app/recipes`."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Preset:
 
 
 def cell_name(recipe: Recipe, n_way: int, k_shot: int) -> str:
-    """The name of a recipe's preset for one cell of the benchmark.
+    """Name a recipe's preset for one cell of the benchmark.
 
     Args:
         recipe: of the method.
@@ -73,7 +73,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def preset(name: str) -> Preset:
-    """A preset by name.
+    """Find a preset by name.
 
     Args:
         name: one of `PRESETS`.
@@ -82,7 +82,7 @@ def preset(name: str) -> Preset:
         The `Preset`.
 
     Raises:
-        ValueError: naming the presets there are, and the one that was perhaps meant.
+        ValueError: if the name is unknown. The message says how names are made and suggests the nearest.
     """
     if name in PRESETS:
         return PRESETS[name]
@@ -101,7 +101,7 @@ _OF_A_RUN = ("epochs", "steps_per_epoch", "test_episodes", "train_way")
 
 
 def defaults(method: str) -> TrainSettings:
-    """What `tfmeta train --method` starts from where no preset is named.
+    """Give the settings that `tfmeta train --method` starts from where no preset is named.
 
     Args:
         method: one of `tfmeta.app.settings.METHODS`; an unknown one is left to `TrainSettings` to refuse.
@@ -116,7 +116,7 @@ def defaults(method: str) -> TrainSettings:
 
 
 def describe(name: str) -> str:
-    """A preset in words: every setting that is not a default, source, deviations, the paper's accuracy.
+    """Describe a preset in words: every setting that is not a default, source, deviations, the paper's accuracy.
 
     Args:
         name: one of `PRESETS`.

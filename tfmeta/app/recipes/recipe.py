@@ -36,7 +36,7 @@ class Option:
     help: str
 
     def accepts(self, value: Any) -> bool:
-        """Whether a value is of the option's type; the learner checks its range."""
+        """Say whether a value is of the option's type; the learner checks its range."""
         if isinstance(value, bool) or self.type is bool:  # True is an int in Python, and not here
             return isinstance(value, bool) and self.type is bool
         if self.type is list:
@@ -44,7 +44,7 @@ class Option:
         return isinstance(value, int | float if self.type is float else self.type)
 
     def read(self, text: str) -> Any:
-        """The value that a text of the command line stands for, or the text itself where it cannot be read."""
+        """Read a text of the command line as a value; a text that cannot be read is given back."""
         if self.type is list:
             return text.split(",")
         if self.type is bool:
