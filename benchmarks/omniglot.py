@@ -174,7 +174,7 @@ def run_cell(name, folders, minutes):
         if (folders / name).exists():
             raise SystemExit(f"{folders / name} holds a training with other settings; choose another folder by --runs")
         training, epochs = name, settings.epochs
-        if minutes and settings.method != "nearest-neighbour":
+        if minutes and settings.recipe.learns:
             rate = known_speeds().get(trained_as(name)) or probe(name)
             epochs = max(1, round(60 * minutes * rate / settings.steps_per_epoch))
             print(f"{name}: {rate:.1f} steps/s, {epochs} epochs of {settings.steps_per_epoch}", flush=True)

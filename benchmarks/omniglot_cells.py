@@ -5,8 +5,6 @@ from tfmeta.app.presets import PRESETS
 CELLS = [name for name in PRESETS if "-omniglot-" in name]
 # Settings that say only how a learner is judged.
 JUDGING = ("n_way", "k_shot", "eval_inner_steps", "eval_inner_batch_size", "test_episodes")
-# Settings of training episodes, which a classifier of all classes is trained without.
-EPISODES_OF_TRAINING = ("train_way", "train_shot", "n_query")
 
 
 def training_of(settings):
@@ -21,9 +19,7 @@ def training_of(settings):
     """
     fields = settings.to_dict()
     fields |= {"train_way": settings.train_way or settings.n_way, "train_shot": settings.train_shot or settings.k_shot}
-    left_out = {*JUDGING, "epochs"}
-    if settings.method == "fine-tuning":
-        left_out |= {*EPISODES_OF_TRAINING, "inner_lr"}
+    left_out = {*JUDGING, "epochs", *settings.recipe.no_matter}
     return {name: value for name, value in fields.items() if name not in left_out}
 
 
@@ -34,10 +30,10 @@ def trained_as(name):
         name: a cell.
 
     Returns:
-        The first cell that shares the training; None for the nearest neighbour, which learns nothing.
+        The first cell that shares the training; None for a method that learns nothing, as the nearest neighbour.
     """
     own = PRESETS[name].settings
-    if own.method == "nearest-neighbour":
+    if not own.recipe.learns:
         return None
     return next(other for other in CELLS if training_of(PRESETS[other].settings) == training_of(own))
 

@@ -16,22 +16,14 @@ from benchmarks.machine import ROOT
 from benchmarks.omniglot_order import orders
 from benchmarks.omniglot_speed import projected_hours
 from benchmarks.table import replace_between
+from tfmeta.app.methods import RECIPES
 from tfmeta.app.presets import CELLS, PRESETS
 from tfmeta.machine import files
 
-LABELS = {
-    "nearest-neighbour": "nearest neighbour, pixels",
-    "fine-tuning": "fine-tuned classifier",
-    "matching": "Matching Networks",
-    "protonet": "ProtoNet",
-    "proto-maml": "Proto-MAML",
-    "maml": "MAML",
-    "fomaml": "FOMAML",
-    "reptile": "Reptile",
-    "meta-sgd": "Meta-SGD",
-    "anil": "ANIL",
-    "maml++": "MAML++",
-}
+# preset's name of a method -> its name in the tables, in their order
+LABELS = {recipe.preset or recipe.method: recipe.label for recipe in RECIPES.values()}
+# methods that learn; the picture's axes begin at the worst of them
+LEARNED = {recipe.preset or recipe.method for recipe in RECIPES.values() if recipe.learns}
 TITLES = [f"{n_way}-way {k_shot}-shot" for n_way, k_shot in CELLS]
 
 
@@ -162,7 +154,7 @@ def draw(content, path):
             axes.set_ylim(-0.6, len(methods) - 0.4)
             axes.grid(alpha=0.3, axis="x")
             axes.set_xlabel("accuracy, %")
-            best = [v for m in methods if m != "nearest-neighbour" for v in _values(found, cell_name(m, index))]
+            best = [v for m in methods if m in LEARNED for v in _values(found, cell_name(m, index))]
             if best:
                 left = min(best) - 2
                 axes.set_xlim(left, 100.3)

@@ -43,6 +43,29 @@ def log_rows(folder):
         return list(csv.DictReader(file))
 
 
+def timeless(folder):
+    """The log without the seconds, which no two runs have in common."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in log_rows(folder)]
+
+
+def assert_same_end(folder, ended, expected):
+    """Weights, optimizer, log and score are those of the other run, to the last bit.
+
+    `ended` is what `train` gave, `expected` the other run's folder and what it gave.
+    """
+    (other, wanted, wanted_score), (learner, score) = expected, ended
+    assert timeless(folder) == timeless(other)
+    assert score == wanted_score
+    assert (folder / "score.json").read_bytes() == (other / "score.json").read_bytes()
+    loaded = runs.load_run(folder)[1]
+    for model in (learner, loaded):
+        assert len(model.optimizer.variables) == len(wanted.optimizer.variables) > 0
+        for a, b in zip(model.variables, wanted.variables, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+        for a, b in zip(model.optimizer.variables, wanted.optimizer.variables, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
 def draw_folder(root, n_classes=15, per_class=6, size=16):
     """A folder with a folder of PNGs per class; 15 classes are divided 9:3:3."""
     classes = make_classes([per_class] * n_classes, size=size)

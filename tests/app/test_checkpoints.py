@@ -141,7 +141,8 @@ def test_another_architecture_is_named(folder):
 
 def test_files_that_are_no_checkpoints_are_passed_over(trained, folder):
     wanted = found(folder)
-    (folder / ".writing.weights.h5").write_bytes(b"half")
+    (folder / ".writing-1234-checkpoint.weights.h5").write_bytes(b"half")
+    (folder / "checkpoint.weights.h5").write_bytes(b"no epoch")
     (folder / "epoch-00009.weights.h5").write_bytes(b"no hash")
     (folder / f"epoch-00009-{'0' * 16}.weights.h5.part").write_bytes(b"another ending")
     (folder / f"my-epoch-00009-{'0' * 16}.weights.h5").write_bytes(b"another name")
@@ -151,8 +152,9 @@ def test_files_that_are_no_checkpoints_are_passed_over(trained, folder):
     assert_same(state(learner), trained[2][3])
 
 
-def test_a_half_written_leftover_is_overwritten_by_the_next_epoch(trained, tmp_path):
-    (tmp_path / ".writing.weights.h5").write_bytes(b"half")
+@pytest.mark.parametrize("left", [".writing.weights.h5", ".writing-1234-checkpoint.weights.h5"])
+def test_a_half_written_leftover_is_removed_by_the_next_epoch(trained, tmp_path, left):
+    (tmp_path / left).write_bytes(b"half")
     callback = Checkpoints(tmp_path)
     callback.set_model(trained[0])
     callback.on_epoch_end(6)
@@ -176,4 +178,5 @@ def test_a_stop_while_writing_leaves_the_older_ones_usable(trained, folder, monk
         callback.on_epoch_end(4)
     monkeypatch.undo()
     assert found(folder) == before
+    assert not list(folder.glob(".writing*"))
     assert restore(small_learner(), folder) == 4

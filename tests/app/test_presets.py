@@ -5,9 +5,11 @@ import pytest
 
 from tests.conftest import make_classes
 from tfmeta.app import learners, presets
+from tfmeta.app.methods import RECIPES
 from tfmeta.app.presets import CELLS, PRESETS, preset
 from tfmeta.app.settings import METHODS, TrainSettings
 
+SIXTY = make_classes([20] * 60, size=16)
 OF_TABLE = [name for name in PRESETS if "-omniglot-" in name]
 
 
@@ -45,8 +47,7 @@ def test_the_table_has_every_method_in_every_cell_and_names_say_which():
         settings = PRESETS[name].settings
         assert name.endswith(f"-omniglot-{settings.n_way}w{settings.k_shot}s")
         assert (settings.dataset, settings.test_episodes) == ("omniglot", 1000)
-        same = (settings.method == "prototypical" and "protonet") or settings.method
-        assert name.startswith(same + "-omniglot")
+        assert name.startswith((settings.recipe.preset or settings.method) + "-omniglot")
 
 
 def test_sum_and_mean_of_the_inner_loss_are_not_mixed_up():
@@ -61,15 +62,22 @@ def test_sum_and_mean_of_the_inner_loss_are_not_mixed_up():
             assert settings.eval_inner_steps >= settings.inner_steps
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if not name.endswith("5s")])
-def test_every_preset_trains(name):
-    classes = make_classes([20] * 60, size=16)
-    small = {"filters": 2, "meta_batch_size": 1}
-    settings = dataclasses.replace(PRESETS[name].settings, **small)
-    learner = learners.build_learner(settings, classes)
-    if settings.method == "nearest-neighbour":
-        return
-    learner.fit(learners.training_data(settings, classes), steps_per_epoch=1, verbose=0)
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_builds_its_learner_and_has_data(name):
+    settings = dataclasses.replace(PRESETS[name].settings, filters=2, meta_batch_size=1)
+    learner = learners.build_learner(settings, SIXTY)
+    assert learner.optimizer is not None
+    learner.check_training_data(learners.training_data(settings, SIXTY))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [method for method, recipe in RECIPES.items() if recipe.learns])
+def test_a_preset_of_every_method_trains(method):
+    """One is enough: the presets of a method differ in numbers only, and the test above builds all of them."""
+    name = presets.cell_name(RECIPES[method], 5, 1)
+    settings = dataclasses.replace(PRESETS[name].settings, filters=2, meta_batch_size=1)
+    learner = learners.build_learner(settings, SIXTY)
+    learner.fit(learners.training_data(settings, SIXTY), steps_per_epoch=1, verbose=0)
     assert int(learner.optimizer.iterations) == 1
 
 

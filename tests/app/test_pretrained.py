@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 import tfmeta
-from tests.helpers import ROOT, tiny_settings, tiny_splits, train_tiny
+from tests.helpers import ROOT, tiny_settings, tiny_splits
 from tfmeta.app import pretrained, runs
 from tfmeta.app.presets import PRESETS
 
 
 @pytest.fixture
-def exported(tmp_path, monkeypatch):
+def exported(uninterrupted, tmp_path, monkeypatch):
     """A small trained learner, exported; the package's own are out of the way."""
-    learner, score = train_tiny(tmp_path / "run", "maml")
+    _, learner, score = uninterrupted("maml")
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "weights")
     row = {"settings": tiny_settings("maml").to_dict(), "scores": [score.to_dict()], "command": "tfmeta train ..."}
     card = pretrained.export_pretrained(learner, "small", row, [{"epoch": 0, "loss": 1.0}], tmp_path / "weights")

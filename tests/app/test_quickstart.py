@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import assert_shows_something, contents, tiny_splits
 from tfmeta import datasets
-from tfmeta.app import quickstart, runs
+from tfmeta.app import learners, pretrained, quickstart, runs
 from tfmeta.datasets import OmniglotUnavailableError
 from tfmeta.evaluation import Score
 from tfmeta.tasks.sampling import sample_episode
@@ -30,12 +30,25 @@ def unavailable(**_):
     raise OmniglotUnavailableError("the server cannot be reached (timed out). Put it there by hand:\n  see data/README")
 
 
-@pytest.fixture(scope="module")
+def lack_time_for_half_of_maml(patch):
+    """Whatever this machine's speed: all steps of one method are taken, and half of the other's."""
+    original = quickstart._fit_into
+
+    def fit(settings, *arguments):
+        training = original(settings, *arguments)
+        taken = dataclasses.replace(settings, steps_per_epoch=1) if settings.method == "maml" else settings
+        return dataclasses.replace(training, taken=taken, minutes=11.2)
+
+    patch.setattr(quickstart, "_fit_into", fit)
+
+
+@pytest.fixture(scope="session")
 def ended(tmp_path_factory):
-    """Folder and printed text of a small run; Omniglot cannot be had, and the glyphs are tiny."""
+    """Folder and printed text of a small run; Omniglot cannot be had, the glyphs are tiny, and MAML lacks time."""
     out, printed = tmp_path_factory.mktemp("quickstart") / "deep" / "out", io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         make_small(patch)
+        lack_time_for_half_of_maml(patch)
         patch.setattr(datasets, "load_omniglot", unavailable)
         patch.setattr(datasets, "load_glyphs", lambda seed: tiny_splits(8))
         with contextlib.redirect_stdout(printed):
@@ -43,6 +56,7 @@ def ended(tmp_path_factory):
     return out, printed.getvalue()
 
 
+@pytest.mark.slow
 def test_glyphs_stand_in_for_omniglot_with_one_clear_line(ended):
     said = [line for line in ended[1].splitlines() if "Omniglot" in line]
     assert said == [
@@ -58,6 +72,7 @@ def test_nothing_stands_in_for_other_data_sets(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_folder_holds_pictures_models_and_scores_and_the_text_names_them(ended):
     out, text = ended
     expected = sorted([*PICTURES, "maml.keras", "prototypical.keras", "scores.json"])
@@ -68,6 +83,7 @@ def test_the_folder_holds_pictures_models_and_scores_and_the_text_names_them(end
         assert_shows_something(out / name)
 
 
+@pytest.mark.slow
 def test_scores_before_and_after_have_all_their_fields(ended):
     found = json.loads((ended[0] / "scores.json").read_text())
     assert set(found) == {"prototypical", "maml"}
@@ -86,6 +102,7 @@ def test_scores_before_and_after_have_all_their_fields(ended):
     assert found["maml"]["after"]["settings"]["inner_steps"] > 0
 
 
+@pytest.mark.slow
 def test_the_table_shows_the_scores(ended):
     found = json.loads((ended[0] / "scores.json").read_text())
     lines = ended[1].splitlines()
@@ -96,9 +113,10 @@ def test_the_table_shows_the_scores(ended):
         assert ("chance (20 %)" in line) == (method == "prototypical")
         assert str(Score(**found[method]["after"])) in ended[1]
     assert "[1/2] Prototypical network: 4 steps of 2 tasks, 8-way 1-shot" in lines  # 60-way needs 60 classes
-    assert "[2/2] MAML: 4 steps of 2 tasks, 5-way 1-shot" in lines
+    assert "[2/2] MAML: 2 steps of 2 tasks, 5-way 1-shot" in lines
 
 
+@pytest.mark.slow
 def test_the_saved_models_are_those_that_were_judged(ended, monkeypatch):
     make_small(monkeypatch)
     found = json.loads((ended[0] / "scores.json").read_text())
@@ -128,18 +146,75 @@ def test_data_that_is_too_small_is_refused_before_anything_is_written(tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+def test_the_end_says_what_was_cut_short_and_how_to_run_all_of_it(ended):
+    """On other data than the cards' there is no accuracy to promise."""
+    lines = ended[1].splitlines()
+    at = lines.index("There was no time for all steps here:")
+    assert lines[at + 1 : at + 3] == [
+        "  MAML: 2 of 4 steps",
+        "For the full run at this speed: tfmeta quickstart --minutes 12",
+    ]
+    assert lines[at - 1] == lines[at + 3] == ""
+
+
+def closing(taken, test="omniglot vinyals test", dataset="omniglot", data_dir=None):
+    """The closing lines where a training of each preset took that share of its steps."""
+    trainings = {}
+    for minutes, (name, share) in enumerate(taken.items(), start=8):
+        planned = quickstart.PRESETS[name].settings
+        cut = dataclasses.replace(planned, steps_per_epoch=int(share * planned.steps_per_epoch))
+        trainings[name] = quickstart._Training(planned, cut, minutes - 0.5)
+    return quickstart._what_all_steps_reach(trainings, test, dataset, data_dir)
+
+
+def test_what_all_steps_reach_is_the_cards():
+    def of_card(name):
+        score = pretrained.pretrained_card(name).row["scores"][0]
+        return f"{100 * score['accuracy']:.1f} % +- {100 * score['interval']:.1f}"
+
+    both = closing({"prototypical-quickstart": 0.5, "maml-quickstart": 0.25})
+    assert both == [
+        "",
+        "There was no time for all steps here:",
+        f"  Prototypical network: 600 of 1200 steps; 1200 steps reach {of_card('prototypical-quickstart')}",
+        f"  MAML: 2500 of 10000 steps; 10000 steps reach {of_card('maml-quickstart')}",
+        "For the full run at this speed: tfmeta quickstart --minutes 9",
+    ]
+    one = closing({"prototypical-quickstart": 1, "maml-quickstart": 0.25}, data_dir="my data")
+    assert one[2:] == [both[3], "For the full run at this speed: tfmeta quickstart --minutes 9 --data-dir 'my data'"]
+    assert closing({"prototypical-quickstart": 1, "maml-quickstart": 1}) == []
+    other = closing({"maml-quickstart": 0.25}, test="glyphs test", dataset="glyphs")
+    assert other[2:] == [
+        "  MAML: 2500 of 10000 steps",
+        "For the full run at this speed: tfmeta quickstart --minutes 8 --dataset glyphs",
+    ]
+
+
+@pytest.mark.parametrize("name", quickstart._SHARE)
+def test_the_cards_are_of_the_quickstarts_own_trainings(name):
+    assert pretrained.pretrained_card(name).settings == quickstart.PRESETS[name].settings
+
+
 def test_a_slow_machine_takes_fewer_steps_and_says_so(monkeypatch, capsys):
     make_small(monkeypatch)
     settings = quickstart.PRESETS["prototypical-quickstart"].settings
     settings = dataclasses.replace(settings, train_way=5, steps_per_epoch=50)
-    clock = iter([0.0, 40.0])  # twenty steps in forty seconds
-    monkeypatch.setattr(quickstart.time, "monotonic", lambda: next(clock))
-    fewer = quickstart._fit_into(settings, tiny_splits(), seconds=28)
-    assert fewer == dataclasses.replace(settings, steps_per_epoch=7)  # 14 steps in two epochs
+    learner = learners.build_learner(settings, tiny_splits().train)  # once, since it is slow to trace
+    monkeypatch.setattr(learners, "build_learner", lambda *_: learner)
+
+    def fit(minutes):
+        clock = iter([0.0, 40.0])  # twenty steps in forty seconds
+        monkeypatch.setattr(quickstart.time, "monotonic", lambda: next(clock))
+        training = quickstart._fit_into(settings, tiny_splits(), minutes, share=0.5)
+        assert training.planned is settings
+        # A hundred steps take 200 s; half of the time is for this method.
+        assert training.minutes == pytest.approx(400 / 60)
+        return training.taken
+
+    assert fit(56 / 60) == dataclasses.replace(settings, steps_per_epoch=7)  # 14 steps in two epochs
     assert capsys.readouterr().out == "This machine has time for 14 of 100 steps; accuracy will be lower.\n"
-    clock = iter([0.0, 40.0])
-    assert quickstart._fit_into(settings, tiny_splits(), seconds=0.1).steps_per_epoch == 1
+    assert fit(0.001).steps_per_epoch == 1
     capsys.readouterr()
-    clock = iter([0.0, 40.0])
-    assert quickstart._fit_into(settings, tiny_splits(), seconds=200) is settings
+    assert fit(400 / 60) is settings
     assert capsys.readouterr().out == ""

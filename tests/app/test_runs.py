@@ -1,11 +1,12 @@
 import dataclasses
+import shutil
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers import draw_folder, log_rows, tiny_settings, tiny_splits, train_tiny
+from tests.helpers import assert_same_end, draw_folder, log_rows, tiny_settings, tiny_splits, train_tiny
 from tfmeta import datasets
 from tfmeta.app import checkpoints, learners, runs
 from tfmeta.app.settings import METHODS as METHODS_OF_RUNS
@@ -43,7 +44,7 @@ def test_settings_decide_the_learner(classes_of):
         learner = learners.build_learner(tiny_settings(method, inner_lr=0.3, inner_steps=2), tiny_splits().train)
         assert (learner.inner_lr, learner.inner_steps, learner.eval_inner_steps) == (0.3, 2, 3)
         assert learner.first_order is first_order
-        assert learner.learner.output_shape == (None, 3)
+        assert learner.trainable_variables[-1].shape == (3,)  # the head's biases, one for each class
     encoder = learners.build_learner(
         tiny_settings("prototypical", downsample="pool"), classes_of([9], size=32, channels=3)
     ).encoder
@@ -53,12 +54,23 @@ def test_settings_decide_the_learner(classes_of):
     assert float(constant.learning_rate) == pytest.approx(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [method for method in METHODS_OF_RUNS if method not in METHODS])
 def test_every_method_trains_resumes_and_is_loaded(tmp_path, method):
+    """Resumed in its folder as it was after the first epoch, a run ends as it did; real stops: test_runs_stopped."""
+    small = {"epochs": 2, "steps_per_epoch": 1, "eval_inner_steps": 1}
     options = {"train_shot": 2, "inner_batch_size": 3, "eval_inner_batch_size": 3} if method == "reptile" else {}
-    _, score = train_tiny(tmp_path / "run", method, **options)
-    settings, loaded = runs.load_run(tmp_path / "run")
-    assert settings.method == method
+    ended = tmp_path / "ended", *train_tiny(tmp_path / "ended", method, **small, **options)
+    stopped = shutil.copytree(ended[0], tmp_path / "stopped")
+    for path in (checkpoints.found(stopped / "checkpoints")[-1], stopped / "model.keras", stopped / "score.json"):
+        path.unlink()
+    assert [path.name[:11] for path in checkpoints.found(stopped / "checkpoints")] == ["epoch-00001"]
+    keras.utils.set_random_seed(99)  # what a new process would find
+    again = train_tiny(stopped, method, resume=True, **small, **options)
+    assert_same_end(stopped, again, ended)
+    settings, loaded = runs.load_run(stopped)
+    assert settings == tiny_settings(method, **small, **options)
+    score = again[1]
     shape = {"n_way": 3, "k_shot": 1, "n_query": 15, "episodes": 10, "seed": score.seed}
     assert evaluate(loaded, tiny_splits().test, **shape) == score
 

@@ -5,33 +5,12 @@ import subprocess
 import sys
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers import ROOT, contents, environment, log_rows, train_tiny
+from tests.helpers import ROOT, assert_same_end, contents, environment, log_rows, train_tiny
 from tfmeta.app import checkpoints, runs
 from tfmeta.app.checkpoints import Checkpoints, DamagedCheckpointError
-
-
-def timeless(folder):
-    """The log without the seconds, which no two runs have in common."""
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in log_rows(folder)]
-
-
-def assert_same_end(folder, ended, expected):
-    """Weights, optimizer, log and score are those of the other run, to the last bit."""
-    (other, wanted, wanted_score), (learner, score) = expected, ended
-    assert timeless(folder) == timeless(other)
-    assert score == wanted_score
-    assert (folder / "score.json").read_bytes() == (other / "score.json").read_bytes()
-    loaded = runs.load_run(folder)[1]
-    for model in (learner, loaded):
-        assert len(model.optimizer.variables) == len(wanted.optimizer.variables) > 2
-        for a, b in zip(model.variables, wanted.variables, strict=True):
-            np.testing.assert_array_equal(a.numpy(), b.numpy())
-        for a, b in zip(model.optimizer.variables, wanted.optimizer.variables, strict=True):
-            np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
 def stop_in(hook, epoch, monkeypatch):
@@ -69,6 +48,7 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(
     with pytest.raises(FileNotFoundError, match=r"finish it with tfmeta train --resume .*run"):
         runs.load_run(folder)
     keras.utils.set_random_seed(99)  # what a new process would find
+    assert len(uninterrupted(method)[1].optimizer.variables) > 2, "there are no moments to restore"
     assert_same_end(folder, train_tiny(folder, method, resume=True), uninterrupted(method))
 
 
@@ -103,6 +83,7 @@ train_tiny(folder, method)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "moment"), [("maml", "within an epoch"), ("prototypical", "while a checkpoint is written")]
 )
@@ -120,7 +101,7 @@ def test_a_run_killed_with_signal_9_goes_on(uninterrupted, tmp_path, method, mom
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert [path.name[:11] for path in checkpoints.found(folder / "checkpoints")] == ["epoch-00001"]
-    assert (folder / "checkpoints" / ".writing.weights.h5").exists() == (moment == "while a checkpoint is written")
+    assert any((folder / "checkpoints").glob(".writing*")) == (moment == "while a checkpoint is written")
     assert_same_end(folder, train_tiny(folder, method, resume=True), expected)
     assert not [path for path in folder.rglob("*") if "writing" in path.name]
 

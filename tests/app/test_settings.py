@@ -24,7 +24,7 @@ def whole(expected, name, value):
 
 
 def test_every_field_has_its_rule_below():
-    named = {*FROM_ONE, *FROM_ZERO, *NUMBERS, *CHOICES, "dataset"}
+    named = {*FROM_ONE, *FROM_ZERO, *NUMBERS, *CHOICES, "dataset", "options"}
     assert {field.name for field in dataclasses.fields(TrainSettings)} == named
 
 
@@ -74,10 +74,10 @@ def test_optional_fields_are_those_that_follow_another():
 
 def test_round_trip_through_json():
     changed = TrainSettings(
-        method="prototypical", dataset="glyphs", n_way=3, train_way=7, k_shot=2, n_query=4, meta_batch_size=5, epochs=6,
+        method="matching", dataset="glyphs", n_way=3, train_way=7, k_shot=2, n_query=4, meta_batch_size=5, epochs=6,
         steps_per_epoch=8, learning_rate=0.25, schedule="cosine", filters=9, downsample="pool", inner_lr=0.125,
         inner_steps=0, eval_inner_steps=11, train_shot=14, optimizer="sgd", inner_batch_size=2, eval_inner_batch_size=3,
-        test_episodes=12, seed=13,
+        test_episodes=12, seed=13, options={"distance": "euclidean"},
     )  # fmt: skip
     default = TrainSettings()
     assert all(getattr(changed, f.name) != getattr(default, f.name) for f in dataclasses.fields(default))
@@ -90,8 +90,41 @@ def test_round_trip_through_json():
 
 
 def test_unknown_fields_are_named_with_their_values_and_what_there_is():
-    with pytest.raises(ValueError, match=r"settings must be among method, dataset, .*seed\. ") as caught:
+    with pytest.raises(ValueError, match=r"settings must be among method, dataset, .*seed, options\. ") as caught:
         TrainSettings.from_dict({"inner_rate": 0.4, "colour": "red", "seed": 1})
     assert str(caught.value).endswith("Received: colour='red', inner_rate=0.4")
     with pytest.raises(ValueError, match="Received: epochs=0"):
         TrainSettings.from_dict({"epochs": 0})
+
+
+def test_files_without_options_are_as_they_were_before_there_were_any():
+    assert "options" not in TrainSettings().to_dict()
+    assert TrainSettings(method="matching", options={"scale": 2}).to_dict()["options"] == {"scale": 2}
+    assert TrainSettings.from_dict(TrainSettings().to_dict()).options == {}
+    assert hash(TrainSettings()) == hash(TrainSettings())
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("maml++", {"colour": "red"}, r"^options of maml\+\+ are multi_step_loss \(int\), .*Received: colour='red'$"),
+        ("maml++", {"learn_rates": 1, "first_order_steps": 2}, "Received: learn_rates=1$"),
+        ("maml++", {"first_order_steps": True}, "Received: first_order_steps=True$"),
+        ("maml++", {"first_order_steps": 1.0}, "Received: first_order_steps=1.0$"),
+        ("matching", {"scale": "2", "distance": 3}, "Received: scale='2', distance=3$"),
+        ("anil", {"adapt_layers": "dense"}, "Received: adapt_layers='dense'$"),
+        ("anil", {"adapt_layers": [1]}, r"Received: adapt_layers=\[1\]$"),
+        ("prototypical", {"distance": "cosine"}, "^prototypical has no options. Received: distance='cosine'$"),
+        ("maml", ["gradient_mode"], r"^options must be a dictionary. Received: options=\['gradient_mode'\]$"),
+    ],
+)
+def test_options_are_those_of_the_method_and_of_their_type(method, options, message):
+    with pytest.raises(ValueError, match=message):
+        TrainSettings(method=method, options=options)
+
+
+def test_every_field_is_described_once():
+    listed = TrainSettings.__doc__
+    for field in dataclasses.fields(TrainSettings):
+        assert f"    {field.name}: {field.metadata['help']}\n" in listed
+        assert field.metadata["help"].endswith(".")

@@ -78,3 +78,12 @@ def test_sha256(tmp_path, size):
 def test_sha256_of_the_standard_s_example(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert files.sha256(str(tmp_path / "abc")) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_the_name_may_depend_on_what_was_written(tmp_path):
+    with files.whole(tmp_path / "any.txt", lambda written: f"{written.read_text()}.txt") as beside:
+        beside.write_text("seven")
+    assert os.listdir(tmp_path) == ["seven.txt"]
+    with pytest.raises(ZeroDivisionError), files.whole(tmp_path / "any.txt", lambda written: 1 / 0) as beside:
+        beside.write_text("eight")
+    assert os.listdir(tmp_path) == ["seven.txt"]

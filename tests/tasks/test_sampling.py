@@ -7,7 +7,7 @@ import tensorflow as tf
 import tfmeta
 from tests.conftest import make_classes
 from tfmeta.core.episode import Episode
-from tfmeta.tasks.sampling import episode_dataset, sample_episode
+from tfmeta.tasks.sampling import episode_dataset, queries_left, sample_episode
 
 SIZES = {"n_way": 5, "k_shot": 2, "n_query": 3}
 
@@ -171,3 +171,8 @@ def test_the_poorest_class_is_named(unequal):
 def test_arrays_are_refused_by_name():
     with pytest.raises(TypeError, match=r"must be an ImageClasses.*Received: data of type ndarray"):
         sample_episode(np.zeros((3, 3)), n_way=1, k_shot=1, n_query=1, seed=0)
+
+
+@pytest.mark.parametrize(("k_shot", "at_most", "left"), [(1, 15, 6), (2, 3, 3), (6, 15, 1), (9, 15, 1)])
+def test_queries_are_as_many_as_wanted_or_as_the_smallest_class_leaves(unequal, k_shot, at_most, left):
+    assert queries_left(unequal, k_shot, at_most) == left

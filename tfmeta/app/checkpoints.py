@@ -2,6 +2,7 @@
 
 A checkpoint holds weights, the optimizer's state and, in the optimizer's step counter, how far the run has come. Being
 a single file it cannot disagree with itself, whenever a run is killed; its hash shows damage before anything is loaded.
+Keras's `BackupAndRestore` keeps weights and progress in two files, which a kill between them leaves unequal.
 """
 
 from __future__ import annotations
@@ -17,18 +18,14 @@ _NAME = re.compile(r"epoch-(\d{5})-([0-9a-f]{16})\.weights\.h5")
 
 
 class DamagedCheckpointError(RuntimeError):
-    """A checkpoint's content is not what was written, or belongs to another architecture."""
+    """A checkpoint has not the content that was written, or it belongs to another architecture."""
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Keras callback: a checkpoint after every epoch; the last two are kept.
+    """Keras callback: write a checkpoint after every epoch and keep the last two.
 
     Args:
         folder: where they are put; made if needed.
-
-    References:
-        Keras's `BackupAndRestore` keeps weights and progress in two files, which a kill between them leaves unequal.
-        https://keras.io/api/callbacks/backup_and_restore/
     """
 
     def __init__(self, folder: Path):
@@ -36,17 +33,20 @@ class Checkpoints(keras.callbacks.Callback):
         self.folder = Path(folder)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Write this epoch's checkpoint, then remove all but the last two."""
+        """Write this epoch's checkpoint, then remove all but the last two and what a killed process left."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        writing = self.folder / ".writing.weights.h5"
-        self.model.save_weights(writing)
-        writing.replace(self.folder / f"epoch-{epoch + 1:05d}-{files.sha256(writing)[:16]}.weights.h5")
-        for old in found(self.folder)[:-2]:
+
+        def name(written):
+            return f"epoch-{epoch + 1:05d}-{files.sha256(written)[:16]}.weights.h5"
+
+        with files.whole(self.folder / "checkpoint.weights.h5", name) as beside:
+            self.model.save_weights(beside)
+        for old in [*found(self.folder)[:-2], *self.folder.glob(".writing*.weights.h5")]:
             old.unlink()
 
 
 def found(folder: Path) -> list[Path]:
-    """The checkpoints in a folder, oldest first."""
+    """List the checkpoints in a folder, oldest first."""
     return sorted(path for path in Path(folder).glob("epoch-*.weights.h5") if _NAME.fullmatch(path.name))
 
 
@@ -62,9 +62,6 @@ def restore(model: keras.Model, folder: Path) -> int:
 
     Raises:
         DamagedCheckpointError: if the file's content does not have the hash in its name, or does not fit the model.
-
-    References:
-        Keras, `Model.load_weights`. https://keras.io/api/models/model_saving_apis/weights_saving_and_loading/
     """
     paths = found(folder)
     if not paths:

@@ -6,21 +6,24 @@ Each command imports what it needs, so that a mistyped option is answered before
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import inspect
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, get_type_hints
 
 import typer
 
-from tfmeta.app.settings import METHODS
+from tfmeta.app.settings import TrainSettings
 
 app = typer.Typer(
     help="Learn, use and see meta-learning in TensorFlow.", no_args_is_help=True, add_completion=False,
     pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
 
-DataDir = Annotated[Optional[Path], typer.Option(help="Where Omniglot is kept. Default: data/ of a checkout.")]  # noqa: UP045
+DataDir = Annotated[Path | None, typer.Option(help="Where Omniglot is kept. Default: data/ of a checkout.")]
 
 
 @contextlib.contextmanager
@@ -37,7 +40,7 @@ def plain_errors():
 
 @app.command()
 def quickstart(
-    out: Annotated[Optional[Path], typer.Option(help="Folder for pictures and models; must not exist.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option(help="Folder for pictures and models; must not exist.")] = None,
     dataset: Annotated[
         str, typer.Option(help="omniglot (falls back to glyphs), glyphs or a folder of images.")
     ] = "omniglot",
@@ -51,54 +54,60 @@ def quickstart(
         main_job.run(out or Path("runs") / time.strftime("quickstart-%Y%m%d-%H%M%S"), dataset, minutes, data_dir)
 
 
+def _options_of_settings(command: Callable) -> Callable:
+    """Give a command an option for every field of `TrainSettings`, in place of its `**given`.
+
+    Typer reads a command's options from its signature. The fields have names, types and help already, so the signature
+    is made from them, and the command does not list them a second time.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    types = get_type_hints(TrainSettings)
+    settings = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=None,
+            annotation=Annotated[types[field.name] | None, typer.Option(help=field.metadata["help"])],
+        )
+        for field in dataclasses.fields(TrainSettings)
+        if field.name != "options"  # which --set gives
+    ]  # fmt: skip
+    command.__signature__ = signature.replace(parameters=[*own, *settings])
+    return command
+
+
 @app.command()
+@_options_of_settings
 def train(
-    preset: Annotated[Optional[str], typer.Option(help="Start from a preset's settings.")] = None,  # noqa: UP045
-    method: Annotated[Optional[str], typer.Option(help=f"One of {', '.join(METHODS)}; maml by default.")] = None,  # noqa: UP045
-    dataset: Annotated[Optional[str], typer.Option(help="omniglot, omniglot-lake, glyphs or a folder.")] = None,  # noqa: UP045
-    n_way: Annotated[Optional[int], typer.Option(help="Classes in an episode.")] = None,  # noqa: UP045
-    train_way: Annotated[Optional[int], typer.Option(help="Classes in a training episode.")] = None,  # noqa: UP045
-    k_shot: Annotated[Optional[int], typer.Option(help="Support images per class.")] = None,  # noqa: UP045
-    train_shot: Annotated[Optional[int], typer.Option(help="Support images per class in training.")] = None,  # noqa: UP045
-    n_query: Annotated[Optional[int], typer.Option(help="Query images per class in training.")] = None,  # noqa: UP045
-    meta_batch_size: Annotated[Optional[int], typer.Option(help="Tasks in an outer step.")] = None,  # noqa: UP045
-    epochs: Annotated[Optional[int], typer.Option(help="Epochs; a checkpoint after each.")] = None,  # noqa: UP045
-    steps_per_epoch: Annotated[Optional[int], typer.Option(help="Outer steps in an epoch.")] = None,  # noqa: UP045
-    optimizer: Annotated[Optional[str], typer.Option(help="Outer optimizer, adam or sgd.")] = None,  # noqa: UP045
-    learning_rate: Annotated[Optional[float], typer.Option(help="Outer step size.")] = None,  # noqa: UP045
-    schedule: Annotated[Optional[str], typer.Option(help="cosine, linear or constant.")] = None,  # noqa: UP045
-    filters: Annotated[Optional[int], typer.Option(help="Channels of conv4.")] = None,  # noqa: UP045
-    downsample: Annotated[Optional[str], typer.Option(help="stride or pool.")] = None,  # noqa: UP045
-    inner_lr: Annotated[Optional[float], typer.Option(help="Inner step size.")] = None,  # noqa: UP045
-    inner_steps: Annotated[Optional[int], typer.Option(help="Inner steps in training.")] = None,  # noqa: UP045
-    eval_inner_steps: Annotated[Optional[int], typer.Option(help="Inner steps when scored.")] = None,  # noqa: UP045
-    inner_batch_size: Annotated[Optional[int], typer.Option(help="Images in an inner step (Reptile).")] = None,  # noqa: UP045
-    eval_inner_batch_size: Annotated[Optional[int], typer.Option(help="The same when scored.")] = None,  # noqa: UP045
-    test_episodes: Annotated[Optional[int], typer.Option(help="Episodes of the final score.")] = None,  # noqa: UP045
-    seed: Annotated[Optional[int], typer.Option(help="Seed of weights and episodes.")] = None,  # noqa: UP045
-    run_dir: Annotated[Optional[Path], typer.Option(help="Run folder; must not exist.")] = None,  # noqa: UP045
-    resume: Annotated[Optional[Path], typer.Option(help="Go on with the run in this folder.")] = None,  # noqa: UP045
+    *,
+    preset: Annotated[str | None, typer.Option(help="Start from a preset's settings.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="An option of the method; see presets. May be repeated."),
+    ] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="Run folder; must not exist.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder.")] = None,
     distribute: Annotated[
         str, typer.Option(help="none, devices or workers; see tutorials/several_machines.md.")
     ] = "none",
     data_dir: DataDir = None,
+    **given,
 ):
     """Train a learner in a run folder; stopped runs go on with --resume."""
-    given = {name: value for name, value in locals().items() if name in _SETTINGS and value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
     with plain_errors():
-        from tfmeta.app import presets as known
         from tfmeta.app import runs
-        from tfmeta.app.settings import TrainSettings
         from tfmeta.training import distribution
 
         if resume is not None:
-            if given or preset or run_dir:
-                named = ", ".join([*given, *(["preset"] if preset else []), *(["run_dir"] if run_dir else [])])
-                raise ValueError(f"a run is resumed with its own settings, without other options. Received: {named}")
+            others = {"set": set_, "preset": preset, "run_dir": run_dir}
+            named = [*given, *(name for name, value in others.items() if value)]
+            if named:
+                raise ValueError(
+                    f"a run is resumed with its own settings, without other options. Received: {', '.join(named)}"
+                )
             settings, folder = runs.read_settings(resume), resume
         else:
-            base = known.preset(preset).settings if preset else known.defaults(method or TrainSettings().method)
-            settings = TrainSettings.from_dict(base.to_dict() | given)
+            settings = _settings(preset, given, set_ or [])
             name = time.strftime(f"{settings.method}-{settings.n_way}w{settings.k_shot}s-%Y%m%d-%H%M%S")
             folder = run_dir or Path("runs") / name
             if folder.exists() and distribute != "workers":  # before the data is loaded
@@ -118,31 +127,41 @@ def train(
     typer.echo(f"{score}\nrun folder: {folder}")
 
 
-_SETTINGS = {
-    "method", "dataset", "n_way", "train_way", "k_shot", "n_query", "meta_batch_size", "epochs", "steps_per_epoch",
-    "optimizer", "learning_rate", "schedule", "filters", "downsample", "inner_lr", "inner_steps", "eval_inner_steps",
-    "inner_batch_size", "eval_inner_batch_size", "train_shot", "test_episodes", "seed",
-}  # fmt: skip
+def _settings(preset: str | None, given: dict, options: list[str]) -> TrainSettings:
+    """The settings of a preset or of a method, with what the command line gives over them."""
+    from tfmeta.app import presets as known
+
+    base = known.preset(preset).settings if preset else known.defaults(given.get("method", TrainSettings().method))
+    settings = TrainSettings.from_dict(base.to_dict() | given)
+    changed = settings.options | settings.recipe.read_options(options)
+    return dataclasses.replace(settings, options=changed)
 
 
 @app.command()
 def presets(
-    name: Annotated[Optional[str], typer.Argument(help="A preset to describe; all names by default.")] = None,  # noqa: UP045
+    name: Annotated[str | None, typer.Argument(help="A preset to describe; all names by default.")] = None,
 ):
-    """List the presets, or describe one: settings, source, what differs from the paper and why."""
+    """List the presets, or describe one: settings, source, each difference from the paper, the method's options."""
     with plain_errors():
         from tfmeta.app import presets as known
 
-        typer.echo(known.describe(name) if name else "\n".join(known.PRESETS))
+        typer.echo("\n".join([known.describe(name), *_options(name)] if name else known.PRESETS))
+
+
+def _options(preset: str) -> list[str]:
+    """Lines for the options that `--set` gives to a preset's method."""
+    from tfmeta.app import presets as known
+
+    return [f"  --set:      {option}" for option in known.preset(preset).settings.recipe.options]
 
 
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished run folder, or the name of a pretrained learner.")],
-    dataset: Annotated[Optional[str], typer.Option(help="Another data set to be judged on.")] = None,  # noqa: UP045
+    dataset: Annotated[str | None, typer.Option(help="Another data set to be judged on.")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test classes.")] = "test",
-    n_way: Annotated[Optional[int], typer.Option(help="Classes in an episode.")] = None,  # noqa: UP045
-    k_shot: Annotated[Optional[int], typer.Option(help="Support images per class.")] = None,  # noqa: UP045
+    n_way: Annotated[int | None, typer.Option(help="Classes in an episode.")] = None,
+    k_shot: Annotated[int | None, typer.Option(help="Support images per class.")] = None,
     n_query: Annotated[int, typer.Option(help="Query images per class.")] = 15,
     episodes: Annotated[int, typer.Option(help="Number of episodes.")] = 600,
     seed: Annotated[int, typer.Option(help="Seed of the episodes.")] = 30_000,
@@ -174,7 +193,7 @@ def evaluate(
 @app.command()
 def plot(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    out: Annotated[Optional[Path], typer.Option(help="Folder for the PNGs; the run folder by default.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option(help="Folder for the PNGs; the run folder by default.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the episode that is drawn.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace pictures that exist.")] = False,
     data_dir: DataDir = None,

@@ -7,32 +7,29 @@ from pathlib import Path
 
 import numpy as np
 
+from tfmeta.app.learners import Learner
 from tfmeta.app.settings import TrainSettings
 from tfmeta.core.episode import Episode
 from tfmeta.datasets import ImageClasses
 from tfmeta.evaluation.curves import adaptation_curve
 from tfmeta.machine import files
 from tfmeta.plotting import BEFORE, COLOURS, plot_adaptation_curve, plot_embeddings, plot_episode
-from tfmeta.tasks.sampling import episode_dataset, sample_episode
-from tfmeta.training import base
+from tfmeta.tasks.sampling import episode_dataset, queries_left, sample_episode
 
 
 def save(axes, path: Path, *, force: bool = False) -> Path:
-    """Write the figure of an axes as PNG, whole or not at all.
+    """Write the figure of an axes as a PNG, whole or not at all, and close it.
 
     Args:
         axes: a Matplotlib axes.
-        path: where to.
+        path: the PNG.
         force: replace an existing file.
 
     Returns:
         The path.
 
     Raises:
-        FileExistsError: if there is such a file and it is not to be replaced.
-
-    References:
-        Matplotlib, `Figure.savefig`. https://matplotlib.org/stable/api/figure_api.html
+        FileExistsError: if the file exists and `force` is not set.
     """
     import matplotlib.pyplot as plt
 
@@ -45,8 +42,8 @@ def save(axes, path: Path, *, force: bool = False) -> Path:
     return path
 
 
-def predictions(learner: base.EpisodicModel, episode: Episode) -> np.ndarray:
-    """What the adapted learner takes an episode's queries for.
+def predictions(learner: Learner, episode: Episode) -> np.ndarray:
+    """Classify an episode's queries after its support set.
 
     Args:
         learner: a trained learner.
@@ -59,7 +56,7 @@ def predictions(learner: base.EpisodicModel, episode: Episode) -> np.ndarray:
 
 
 def draw_episode(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed, title=None, force=False) -> Path:
-    """An episode of unseen classes with the learner's predictions.
+    """Draw an episode of unseen classes with the learner's predictions.
 
     Args:
         learner: a trained learner.
@@ -68,17 +65,17 @@ def draw_episode(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed
         n_way: classes in an episode.
         k_shot: support images per class.
         seed: seed of the episodes.
-        title: what stands before the number of right queries; the learner's class by default.
+        title: the words before the number of right queries; the learner's class by default.
         force: replace an existing file.
 
     Returns:
         The path.
 
     Raises:
-        FileExistsError: if there is such a file and it is not to be replaced.
+        FileExistsError: if the file exists and `force` is not set.
     """
     # All queries together, as many as in the scores: batch norm's statistics depend on it.
-    n_query = max(1, min(15, int(data.counts.min()) - k_shot))
+    n_query = queries_left(data, k_shot)
     episode = sample_episode(data, n_way=n_way, k_shot=k_shot, n_query=n_query, seed=seed)
     guessed = predictions(learner, episode)
     right = int(np.sum(guessed == episode.query_y.numpy()))
@@ -89,7 +86,7 @@ def draw_episode(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed
 def draw_adaptation(
     learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed, inner_steps=8, force=False
 ) -> Path:
-    """Accuracy of a gradient-based learner against inner steps on unseen classes.
+    """Draw a gradient-based learner's accuracy on unseen classes against inner steps.
 
     Args:
         learner: a trained learner with an inner loop.
@@ -105,15 +102,15 @@ def draw_adaptation(
         The path.
 
     Raises:
-        FileExistsError: if there is such a file and it is not to be replaced.
+        FileExistsError: if the file exists and `force` is not set.
     """
-    n_query = max(1, min(15, int(data.counts.min()) - k_shot))
+    n_query = queries_left(data, k_shot)
     episodes = episode_dataset(data, n_way=n_way, k_shot=k_shot, n_query=n_query, meta_batch_size=20, seed=seed)
     return save(plot_adaptation_curve(adaptation_curve(learner, episodes.take(5), inner_steps)), path, force=force)
 
 
 def draw_embedding(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed, force=False) -> Path:
-    """A metric learner's embedding of the classes of one episode.
+    """Draw a metric learner's embedding of the classes of one episode.
 
     Args:
         learner: a trained learner with an `embed`.
@@ -128,9 +125,9 @@ def draw_embedding(learner, data: ImageClasses, path: Path, *, n_way, k_shot, se
         The path.
 
     Raises:
-        FileExistsError: if there is such a file and it is not to be replaced.
+        FileExistsError: if the file exists and `force` is not set.
     """
-    n_query = max(1, min(15, int(data.counts.min()) - k_shot))
+    n_query = queries_left(data, k_shot)
     episode = sample_episode(data, n_way=n_way, k_shot=k_shot, n_query=n_query, seed=seed)
     support, query = learner.embed(episode.support_x).numpy(), learner.embed(episode.query_x).numpy()
     axes = plot_embeddings(support, episode.support_y.numpy(), query, episode.query_y.numpy())
@@ -138,7 +135,7 @@ def draw_embedding(learner, data: ImageClasses, path: Path, *, n_way, k_shot, se
 
 
 def draw_log(log: Path, path: Path, *, force=False) -> Path:
-    """Accuracy per epoch of a run's `log.csv`, training and validation.
+    """Draw the accuracies of a run's `log.csv` against epochs, training and validation.
 
     Args:
         log: the CSV file.
@@ -149,7 +146,7 @@ def draw_log(log: Path, path: Path, *, force=False) -> Path:
         The path.
 
     Raises:
-        FileExistsError: if there is such a file and it is not to be replaced.
+        FileExistsError: if the file exists and `force` is not set.
     """
     import matplotlib.pyplot as plt
 
@@ -171,7 +168,7 @@ def draw_log(log: Path, path: Path, *, force=False) -> Path:
 def draw_run(
     run: Path, settings: TrainSettings, learner, test: ImageClasses, out: Path, *, seed: int = 0, force: bool = False
 ) -> list[Path]:
-    """All pictures of a finished run.
+    """Draw all pictures of a finished run.
 
     Args:
         run: the run folder.
@@ -180,17 +177,13 @@ def draw_run(
         test: unseen classes to draw episodes from.
         out: folder for the PNGs; made if needed.
         seed: seed of the episode.
-        force: replace pictures that exist.
+        force: replace existing pictures.
 
     Returns:
         Their paths.
 
     Raises:
-        FileExistsError: if a picture exists and is not to be replaced; nothing is drawn then.
-
-    References:
-        Finn et al. (2017), figure 3 https://arxiv.org/abs/1703.03400; Snell et al. (2017), figure 1
-        https://arxiv.org/abs/1703.05175
+        FileExistsError: if a picture exists and `force` is not set; nothing is drawn then.
     """
     import matplotlib
 

@@ -1,4 +1,4 @@
-"""Learners that have been trained already: a file of weights and a card each, in the package, loaded without a network.
+"""Learners that have been trained already, in the package: a file of weights and a card each. Nothing is downloaded.
 
 weights/maml-quickstart.keras    the learner, for keras.models.load_model
         maml-quickstart.json     its card: settings, log of its training, scores, hash of the file
@@ -14,19 +14,19 @@ from typing import Any
 
 import keras
 
+from tfmeta.app.learners import Learner
 from tfmeta.app.settings import TrainSettings
 from tfmeta.machine import files, threads
-from tfmeta.training import base
 
 FOLDER = Path(__file__).parent / "weights"
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What is known of a pretrained learner.
+    """A pretrained learner's origin and scores.
 
     Args:
-        name: the preset it was trained with.
+        name: the preset of its training.
         row: its row of `results/omniglot.json` or `omniglot_short.json`: settings, scores with intervals and
             batch-norm modes, steps, seconds, device, versions, commit, command.
         log: a dictionary an epoch: loss, accuracy and seconds of training, `val_loss`, `val_accuracy`.
@@ -43,17 +43,17 @@ class Card:
 
     @property
     def settings(self) -> TrainSettings:
-        """All settings of its training."""
+        """Read all settings of its training."""
         return TrainSettings.from_dict(self.row["settings"])
 
 
 def pretrained_names() -> list[str]:
-    """The names that `load_pretrained` knows."""
+    """List the names that `load_pretrained` knows."""
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
 def pretrained_card(name: str) -> Card:
-    """The card of a pretrained learner.
+    """Read the card of a pretrained learner.
 
     Args:
         name: one of `pretrained_names()`.
@@ -62,7 +62,7 @@ def pretrained_card(name: str) -> Card:
         Its `Card`.
 
     Raises:
-        ValueError: naming what there is, and what was perhaps meant.
+        ValueError: if the name is unknown. The message lists the names and suggests the nearest.
 
     References:
         Mitchell et al. (2019). https://arxiv.org/abs/1810.03993
@@ -75,8 +75,8 @@ def pretrained_card(name: str) -> Card:
     return Card(**json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
 
 
-def load_pretrained(name: str) -> base.EpisodicModel:
-    """A learner trained on Omniglot, ready for `adapt` and `tfmeta.evaluate`; compile it to go on training.
+def load_pretrained(name: str) -> Learner:
+    """Load a learner trained on Omniglot, ready for `adapt` and `tfmeta.evaluate`; compile it to go on training.
 
     Args:
         name: one of `pretrained_names()`, such as `"maml-quickstart"`.
@@ -85,7 +85,7 @@ def load_pretrained(name: str) -> base.EpisodicModel:
         The learner, not compiled.
 
     Raises:
-        ValueError: if there is no such learner, or its file is not the one that its card describes.
+        ValueError: if there is no such learner, or its file has not the hash of its card.
 
     References:
         The method's paper is in its preset, `tfmeta.app.presets.preset(name).source`; the data: Lake et al. (2015).
@@ -100,13 +100,11 @@ def load_pretrained(name: str) -> base.EpisodicModel:
     return keras.models.load_model(path, safe_mode=True)
 
 
-def export_pretrained(
-    learner: base.EpisodicModel, name: str, row: dict, log: list[dict], folder: Path = FOLDER
-) -> Card:
+def export_pretrained(learner: Learner, name: str, row: dict, log: list[dict], folder: Path = FOLDER) -> Card:
     """Write a trained learner and its card.
 
     Args:
-        learner: trained; what it was compiled with is left out.
+        learner: trained; the optimizer and its state are left out.
         name: the preset.
         row: its row of the results file.
         log: a dictionary an epoch.
@@ -116,10 +114,7 @@ def export_pretrained(
         The `Card`.
 
     Raises:
-        ValueError: if the file is larger than a megabyte, which a package should not carry.
-
-    References:
-        Mitchell et al. (2019). https://arxiv.org/abs/1810.03993
+        ValueError: if the file is larger than a megabyte, too much for a package.
     """
     bare = type(learner).from_config(learner.get_config())
     bare.set_weights(learner.get_weights())

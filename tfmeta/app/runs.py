@@ -1,6 +1,6 @@
 """Training runs in folders of their own: settings, logs, checkpoints, final model and score.
 
-    runs/<name>/settings.json    what was asked for
+    runs/<name>/settings.json    all settings of the run
                 log.csv          loss and accuracy per epoch, and the seconds that its training took
                 tensorboard/     the same for TensorBoard
                 checkpoints/     the last two epochs (tfmeta.app.checkpoints)
@@ -13,24 +13,23 @@ the seed, each epoch's episodes from their number, and the optimizer's state fro
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import time
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from tfmeta import datasets
-from tfmeta.app import learners
+from tfmeta.app import learners, logs
 from tfmeta.app.checkpoints import Checkpoints, restore
+from tfmeta.app.learners import Learner
 from tfmeta.app.settings import TrainSettings
 from tfmeta.datasets import ImageClasses, Splits
 from tfmeta.evaluation import Score, evaluate
 from tfmeta.machine import files, threads
-from tfmeta.tasks.sampling import episode_dataset
-from tfmeta.training import base, distribution
+from tfmeta.tasks.sampling import episode_dataset, queries_left
+from tfmeta.training import distribution
 
 # Validation episodes are few and the same after every epoch, so that epochs can be compared.
 _VALIDATION_TASKS, _VALIDATION_SEED = 20, 20_000
@@ -38,21 +37,8 @@ _VALIDATION_BATCHES = 5
 _TEST_SEED = 30_000
 
 
-class _Clock(keras.callbacks.Callback):
-    """Adds each epoch's seconds of training, without validation, to what the callbacks after it log."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start, self.seconds = time.perf_counter(), None
-
-    def on_test_begin(self, logs=None):
-        self.seconds = time.perf_counter() - self.start
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs["seconds"] = time.perf_counter() - self.start if self.seconds is None else self.seconds
-
-
 def load_data(name: str, data_dir: str | os.PathLike | None = None) -> Splits:
-    """The data set that a run names.
+    """Load the data set that a run names.
 
     Args:
         name: `"omniglot"` (Vinyals split), `"omniglot-lake"`, `"glyphs"`, or a folder with a folder of images per
@@ -65,9 +51,6 @@ def load_data(name: str, data_dir: str | os.PathLike | None = None) -> Splits:
     Raises:
         ValueError: if it is none of these, or the folder cannot be used.
         OmniglotUnavailableError: if Omniglot is neither at hand nor to be had.
-
-    References:
-        Vinyals et al. (2016), section 4.1.1. https://arxiv.org/abs/1606.04080
     """
     if name == "omniglot":
         return datasets.load_omniglot(data_dir=data_dir)
@@ -91,10 +74,10 @@ def train(
     verbose: int | str = "auto",
     strategy: tf.distribute.Strategy | None = None,
 ):
-    """Train a learner in a run folder.
+    """Train a learner in a run folder: check, build, resume, fit, judge, write.
 
     Args:
-        settings: what to train.
+        settings: of the run.
         folder: the run folder; must not exist, unless resumed.
         data: the data, `load_data(settings.dataset)`.
         resume: go on with the run in `folder`.
@@ -110,73 +93,30 @@ def train(
         FileNotFoundError: if there is no run to resume.
         ValueError: if the data has too few classes or images, or the settings differ from those of the resumed run.
         DamagedCheckpointError: if the checkpoint cannot be used.
-
-    References:
-        Finn et al. (2017), algorithm 2. https://arxiv.org/abs/1703.03400
     """
     folder = Path(folder)
-    if resume and settings != (own := read_settings(folder)):
-        asked, there = settings.to_dict(), own.to_dict()
-        others = ", ".join(f"{k}={asked[k]!r} (not {there[k]!r})" for k in asked if asked[k] != there[k])
-        raise ValueError(f"a run is resumed with its own settings, {folder / 'settings.json'}. Received: {others}")
     strategy = strategy or tf.distribute.get_strategy()
     chief = distribution.is_chief(strategy)
-    if not resume and folder.exists() and chief:
-        raise FileExistsError(
-            f"run folder {folder} exists and is not overwritten. Choose another, or go on with it: "
-            f"tfmeta train --resume {folder}"
-        )
+    _check_folder(settings, folder, resume, chief)
     # The seed of initial weights is a program's affair, and a run is a program; the library itself seeds nothing.
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         learner = learners.build_learner(settings, data.train)
-    episodes = {"n_way": settings.n_way, "k_shot": settings.k_shot}
-    scoring = dict(episodes, n_query=_queries(data.test, settings.k_shot, 15))  # the papers' 15 queries a class
-    # Their checks come before anything is written: a run must not end in "too few test classes".
-    learner.check_training_data(learners.training_data(settings, data.train))
-    judged = [episode_dataset(data.test, **scoring, meta_batch_size=1, seed=_TEST_SEED)]
-    validation = None
-    if data.validation is not None:
-        n_query = _queries(data.validation, settings.k_shot, 5)
-        tasks = max(1, _VALIDATION_TASKS // strategy.num_replicas_in_sync) * strategy.num_replicas_in_sync
-        validation = episode_dataset(
-            data.validation, **episodes, n_query=n_query, meta_batch_size=tasks, seed=_VALIDATION_SEED
-        )
-        validation = validation.take(_VALIDATION_BATCHES)
-        judged.append(validation)
-    for stream in judged:
-        for first in stream.take(1):
-            learner.check_episode(first)
+    validation = _validation_episodes(settings, data.validation, strategy.num_replicas_in_sync)
+    # Its checks come before anything is written: a run must not end in "too few test classes".
+    _check_data(learner, settings, data, validation)
 
     done = restore(learner, folder / "checkpoints") if resume else 0
     if chief:
         folder.mkdir(parents=True, exist_ok=True)
         if not resume:
             files.write_json(folder / "settings.json", settings.to_dict())
-        _forget_rows_from(folder / "log.csv", done)
+        logs.forget_rows_from(folder / "log.csv", done)
     if done < settings.epochs:
-        log = keras.callbacks.CSVLogger(folder / "log.csv", append=True)
-        writers = [
-            _Clock(),
-            log,
-            keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
-            Checkpoints(folder / "checkpoints"),
-        ]
-        try:
-            learner.fit(
-                learners.training_data(settings, data.train, start=done * settings.steps_per_epoch),
-                steps_per_epoch=settings.steps_per_epoch,
-                initial_epoch=done,
-                epochs=settings.epochs,
-                validation_data=validation,
-                verbose=verbose if chief else 0,
-                callbacks=writers if chief else [],
-            )
-        finally:
-            if log.csv_file is not None:  # which Keras leaves open when training is stopped
-                log.csv_file.close()
+        _fit(learner, settings, folder, data.train, validation, done, verbose, chief)
     # All workers judge: whoever ended before the others would be taken for dead.
-    score = evaluate(learner, data.test, **scoring, episodes=settings.test_episodes, seed=_TEST_SEED)
+    judged = _judging(settings, data.test)
+    score = evaluate(learner, data.test, **judged, episodes=settings.test_episodes, seed=_TEST_SEED)
     if chief:
         with files.whole(folder / "model.keras") as beside:
             learner.save(beside)
@@ -184,13 +124,77 @@ def train(
     return learner, score
 
 
-def _queries(classes: ImageClasses, k_shot: int, wanted: int) -> int:
-    """Queries a class: as many as wanted, or as the smallest class leaves."""
-    return max(1, min(wanted, int(classes.counts.min()) - k_shot))
+def _check_folder(settings: TrainSettings, folder: Path, resume: bool, chief: bool) -> None:
+    """Refuse a folder that exists, or settings that are not those of the run to resume."""
+    if resume and settings != (own := read_settings(folder)):
+        asked, there = settings.to_dict(), own.to_dict()
+        names = [name for name in asked | there if asked.get(name) != there.get(name)]
+        others = ", ".join(f"{name}={asked.get(name)!r} (not {there.get(name)!r})" for name in names)
+        raise ValueError(f"a run is resumed with its own settings, {folder / 'settings.json'}. Received: {others}")
+    if not resume and folder.exists() and chief:
+        raise FileExistsError(
+            f"run folder {folder} exists and is not overwritten. Choose another, or go on with it: "
+            f"tfmeta train --resume {folder}"
+        )
+
+
+def _judging(settings: TrainSettings, classes: ImageClasses, at_most: int = 15) -> dict[str, int]:
+    """The sizes of an episode that judges the learner, with the papers' 15 queries a class where there are so many."""
+    k_shot = settings.k_shot
+    return {"n_way": settings.n_way, "k_shot": k_shot, "n_query": queries_left(classes, k_shot, at_most)}
+
+
+def _validation_episodes(
+    settings: TrainSettings, classes: ImageClasses | None, replicas: int
+) -> tf.data.Dataset | None:
+    """The meta-batches that are judged after every epoch, each with a multiple of `replicas` tasks."""
+    if classes is None:
+        return None
+    tasks = max(1, _VALIDATION_TASKS // replicas) * replicas
+    sizes = _judging(settings, classes, at_most=5)
+    return episode_dataset(classes, **sizes, meta_batch_size=tasks, seed=_VALIDATION_SEED).take(_VALIDATION_BATCHES)
+
+
+def _check_data(learner: Learner, settings: TrainSettings, data: Splits, validation: tf.data.Dataset | None) -> None:
+    """Refuse data that has too few classes or images, or that the learner cannot take."""
+    learner.check_training_data(learners.training_data(settings, data.train))
+    test = episode_dataset(data.test, **_judging(settings, data.test), meta_batch_size=1, seed=_TEST_SEED)
+    for episodes in (test, validation):
+        if episodes is not None:
+            learner.check_episode(next(iter(episodes)))
+
+
+def _fit(
+    learner: Learner,
+    settings: TrainSettings,
+    folder: Path,
+    train: ImageClasses,
+    validation: tf.data.Dataset | None,
+    done: int,
+    verbose: int | str,
+    chief: bool,
+) -> None:
+    """Train from epoch number `done` to the last; the chief shows progress, and writes logs and checkpoints."""
+    log = keras.callbacks.CSVLogger(folder / "log.csv", append=True)
+    board = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+    writers = [logs.Clock(), log, board, Checkpoints(folder / "checkpoints")]
+    try:
+        learner.fit(
+            learners.training_data(settings, train, start=done * settings.steps_per_epoch),
+            steps_per_epoch=settings.steps_per_epoch,
+            initial_epoch=done,
+            epochs=settings.epochs,
+            validation_data=validation,
+            verbose=verbose if chief else 0,
+            callbacks=writers if chief else [],
+        )
+    finally:
+        if log.csv_file is not None:  # which Keras leaves open when training is stopped
+            log.csv_file.close()
 
 
 def read_settings(folder: Path) -> TrainSettings:
-    """Settings of an existing run.
+    """Read the settings of an existing run.
 
     Raises:
         FileNotFoundError: if the folder holds no run.
@@ -205,8 +209,8 @@ def read_settings(folder: Path) -> TrainSettings:
         raise ValueError(f"settings must be JSON as tfmeta wrote it ({error}). Received: {path}") from error
 
 
-def load_run(folder: Path) -> tuple[TrainSettings, base.EpisodicModel]:
-    """Settings and trained learner of a finished run.
+def load_run(folder: Path) -> tuple[TrainSettings, Learner]:
+    """Load the settings and the trained learner of a finished run; nothing in it is unpickled.
 
     Args:
         folder: the run folder.
@@ -217,10 +221,6 @@ def load_run(folder: Path) -> tuple[TrainSettings, base.EpisodicModel]:
     Raises:
         FileNotFoundError: if there is no run, or it has not ended.
         ValueError: if its model cannot be read.
-
-    References:
-        Keras, `keras.models.load_model`, in safe mode: nothing is unpickled.
-        https://keras.io/api/models/model_saving_apis/model_saving_and_loading/
     """
     settings = read_settings(folder)
     threads.prefer_tasks()  # loading starts TensorFlow, and later it would be too late
@@ -237,20 +237,5 @@ def load_run(folder: Path) -> tuple[TrainSettings, base.EpisodicModel]:
 
 
 def load_score(folder: Path) -> Score:
-    """The test score of a finished run."""
+    """Read the test score of a finished run."""
     return Score(**json.loads((Path(folder) / "score.json").read_text(encoding="utf-8")))
-
-
-def _forget_rows_from(path: Path, epoch: int) -> None:
-    """Drop rows of epochs that are about to be run again: a kill can fall between log and checkpoint."""
-    if not path.is_file():
-        return
-    with open(path, newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-    column = header.index("epoch") if "epoch" in header else None
-    kept = [row for row in rows if column is not None and len(row) == len(header) and int(row[column]) < epoch]
-    if not kept:
-        path.unlink()
-        return
-    with files.whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *kept])

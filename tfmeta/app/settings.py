@@ -3,93 +3,82 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
-METHODS = (
-    "maml", "fomaml", "maml++", "meta-sgd", "anil", "reptile", "proto-maml",
-    "prototypical", "matching", "nearest-neighbour", "fine-tuning",
-)  # fmt: skip
+from tfmeta.app.methods import RECIPES
+from tfmeta.app.recipes.recipe import Recipe
+
+METHODS = tuple(RECIPES)
 DATASETS = ("omniglot", "omniglot-lake", "glyphs")
 
 
+def _setting(default: Any, help: str, *, choices: tuple[str, ...] = (), least: int = 1) -> Any:
+    """A field with all that the docstring, the checks and the command line say of it."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "least": least})
+
+
+def _list_fields(record: type) -> type:
+    """Write the docstring's `Args` from the fields, so that each has one description."""
+    lines = [f"{field.name}: {field.metadata['help']}" for field in dataclasses.fields(record)]
+    record.__doc__ = inspect.cleandoc(record.__doc__).replace("FIELDS", "\n    ".join(lines))
+    return record
+
+
+@_list_fields
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
-    """Settings of `tfmeta train`.
+    """Settings of `tfmeta train`. Each field is an option of the command; `options` are given by `--set`.
 
     Args:
-        method: one of `METHODS`.
-        dataset: one of `DATASETS`, or a folder with a folder of images per class.
-        n_way: classes in an episode, in training and when scored.
-        train_way: classes in a training episode where that differs (ProtoNet trains 60-way); `n_way` by default.
-        k_shot: support images per class.
-        train_shot: support images per class in training where that differs (Reptile trains on more); `k_shot` by
-            default.
-        n_query: query images per class in training.
-        meta_batch_size: tasks in an outer step; images in a step of fine-tuning's pretraining.
-        epochs: epochs, each followed by validation and a checkpoint.
-        steps_per_epoch: outer steps in an epoch.
-        optimizer: the outer optimizer, `"adam"` or `"sgd"` (Reptile's outer step).
-        learning_rate: its first rate.
-        schedule: `"cosine"` or `"linear"` (both to 0 at the last step) or `"constant"`.
-        filters: channels of conv4.
-        downsample: `"stride"` or `"pool"`.
-        inner_lr: alpha on the mean support loss, for methods with an inner loop; Meta-SGD's rates start in the range
-            from half of it to one and a half.
-        inner_steps: inner steps in training.
-        eval_inner_steps: inner steps when scored.
-        inner_batch_size: images in an inner step in training (Reptile); the whole support set by default.
-        eval_inner_batch_size: the same when scored.
-        test_episodes: episodes of the final score.
-        seed: seed of initial weights and episodes.
+        FIELDS
+
+    Raises:
+        ValueError: if a value is out of range, or the method has no such option.
 
     References:
         Finn et al. (2017), appendix A.1 https://arxiv.org/abs/1703.03400; Snell et al. (2017), section 3.1
         https://arxiv.org/abs/1703.05175
     """
 
-    method: str = "maml"
-    dataset: str = "omniglot"
-    n_way: int = 5
-    train_way: int | None = None
-    k_shot: int = 1
-    train_shot: int | None = None
-    n_query: int = 1
-    meta_batch_size: int = 32
-    epochs: int = 10
-    steps_per_epoch: int = 200
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    schedule: str = "constant"
-    filters: int = 64
-    downsample: str = "stride"
-    inner_lr: float = 0.4
-    inner_steps: int = 1
-    eval_inner_steps: int = 3
-    inner_batch_size: int | None = None
-    eval_inner_batch_size: int | None = None
-    test_episodes: int = 600
-    seed: int = 0
+    method: str = _setting("maml", f"One of {', '.join(METHODS)}; maml by default.", choices=METHODS)
+    dataset: str = _setting("omniglot", f"{', '.join(DATASETS)}, or a folder with a folder of images per class.")
+    n_way: int = _setting(5, "Classes in an episode, in training and when scored.")
+    train_way: int | None = _setting(None, "Classes in a training episode where they differ (ProtoNet: 60).")
+    k_shot: int = _setting(1, "Support images per class.")
+    train_shot: int | None = _setting(None, "Support images per class in training where they differ (Reptile: more).")
+    n_query: int = _setting(1, "Query images per class in training.")
+    meta_batch_size: int = _setting(32, "Tasks in an outer step; images in a step of fine-tuning's pretraining.")
+    epochs: int = _setting(10, "Epochs, each followed by validation and a checkpoint.")
+    steps_per_epoch: int = _setting(200, "Outer steps in an epoch.")
+    optimizer: str = _setting("adam", "Outer optimizer, adam or sgd (Reptile's).", choices=("adam", "sgd"))
+    learning_rate: float = _setting(1e-3, "Outer step size, at the start.")
+    schedule: str = _setting(
+        "constant", "Outer step size: cosine or linear (to 0 at the last step), or constant.",
+        choices=("cosine", "linear", "constant"),
+    )  # fmt: skip
+    filters: int = _setting(64, "Channels of conv4.")
+    downsample: str = _setting("stride", "How conv4 halves its images, stride or pool.", choices=("stride", "pool"))
+    inner_lr: float = _setting(
+        0.4, "Inner step size on the mean support loss; Meta-SGD's rates start from half of it to one and a half."
+    )
+    inner_steps: int = _setting(1, "Inner steps in training.", least=0)
+    eval_inner_steps: int = _setting(3, "Inner steps when scored.", least=0)
+    inner_batch_size: int | None = _setting(None, "Images in an inner step (Reptile); the support set by default.")
+    eval_inner_batch_size: int | None = _setting(None, "The same when scored.")
+    test_episodes: int = _setting(600, "Episodes of the final score.")
+    seed: int = _setting(0, "Seed of initial weights and episodes.", least=0)
+    options: dict[str, Any] = dataclasses.field(
+        default_factory=dict, hash=False, metadata={"help": "The method's own options, as `tfmeta presets NAME` lists."}
+    )
 
     def __post_init__(self):
-        for name, allowed in (
-            ("method", METHODS),
-            ("optimizer", ("adam", "sgd")),
-            ("schedule", ("cosine", "linear", "constant")),
-            ("downsample", ("stride", "pool")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(allowed)}. Received: {name}={getattr(self, name)!r}"
-                )
-        # Not only for tidiness: as a path, the empty name is the current folder with all its images.
-        if not isinstance(self.dataset, str) or not self.dataset:
-            raise ValueError(
-                f"dataset must be one of {', '.join(DATASETS)} or a folder. Received: dataset={self.dataset!r}"
-            )
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if (allowed := field.metadata.get("choices")) and value not in allowed:
+                raise ValueError(f"{field.name} must be one of {', '.join(allowed)}. Received: {field.name}={value!r}")
             if field.type == "int" or (field.type == "int | None" and value is not None):
-                least = 0 if field.name in ("seed", "inner_steps", "eval_inner_steps") else 1
+                least = field.metadata["least"]
                 if isinstance(value, bool) or not isinstance(value, int) or value < least:
                     raise ValueError(
                         f"{field.name} must be a whole number of at least {least}. Received: {field.name}={value!r}"
@@ -98,6 +87,19 @@ class TrainSettings:
                 isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf")
             ):
                 raise ValueError(f"{field.name} must be a positive number. Received: {field.name}={value!r}")
+        # Not only for tidiness: as a path, the empty name is the current folder with all its images.
+        if not isinstance(self.dataset, str) or not self.dataset:
+            raise ValueError(
+                f"dataset must be one of {', '.join(DATASETS)} or a folder. Received: dataset={self.dataset!r}"
+            )
+        if not isinstance(self.options, dict):
+            raise ValueError(f"options must be a dictionary. Received: options={self.options!r}")
+        self.recipe.check_options(self.options)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The `Recipe` of the method."""
+        return RECIPES[self.method]
 
     @property
     def steps(self) -> int:
@@ -105,15 +107,16 @@ class TrainSettings:
         return self.epochs * self.steps_per_epoch
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON."""
-        return dataclasses.asdict(self)
+        """All fields, ready for JSON; `options` only where there are some, as in files from before there were any."""
+        fields = dataclasses.asdict(self)
+        return fields if self.options else {name: value for name, value in fields.items() if name != "options"}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> TrainSettings:
         """Read what `to_dict` wrote.
 
         Raises:
-            TypeError: if it is no dictionary.
+            TypeError: if it is not a dictionary.
             ValueError: if a field is unknown or a value is out of range.
         """
         if not isinstance(fields, dict):

@@ -37,6 +37,20 @@ def _check_supply(data: ImageClasses, n_way: int, k_shot: int, n_query: int) -> 
         )
 
 
+def queries_left(data: ImageClasses, k_shot: int, at_most: int = 15) -> int:
+    """Count the queries that the smallest class leaves beside its support images.
+
+    Args:
+        data: the classes.
+        k_shot: support images per class.
+        at_most: the number that is wanted; the papers judge with 15.
+
+    Returns:
+        Queries per class, at least 1: where there is not even one, `episode_dataset` says which class is too small.
+    """
+    return max(1, min(at_most, int(data.counts.min()) - k_shot))
+
+
 class _Sampler:
     """Draws meta-batches of episodes from arrays that stay on the CPU."""
 
