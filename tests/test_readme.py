@@ -8,7 +8,7 @@ import pytest
 
 import tfmeta
 from tfmeta.datasets import Splits
-from tfmeta.training.base import EpisodicModel
+from tfmeta.training.episodic import EpisodicLearner
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +55,8 @@ def test_the_words_are_those_of_the_code():
 
 def test_the_algorithm_table_names_every_learner():
     public = {name: getattr(tfmeta, name) for name in tfmeta.__all__}
-    learners = [name for name, value in public.items() if isinstance(value, type) and issubclass(value, EpisodicModel)]
+    learners = [
+        name for name, value in public.items() if isinstance(value, type) and issubclass(value, EpisodicLearner)
+    ]
     assert learners
     assert [name for name in learners if not re.search(rf"^\| `{name}`", README, flags=re.M)] == []

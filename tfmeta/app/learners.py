@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfmeta.app.settings import TrainSettings
 from tfmeta.datasets import ImageClasses
-from tfmeta.training.base import EpisodicModel as Learner
+from tfmeta.training.episodic import EpisodicLearner as Learner
 
 
 def build_learner(settings: TrainSettings, train: ImageClasses) -> Learner:
