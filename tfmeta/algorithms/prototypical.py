@@ -94,6 +94,10 @@ class PrototypicalNetwork(EpisodicLearner):
         super().__init__(encoder, name=name)
         self.encoder = encoder
 
+    def embed(self, x: tf.Tensor) -> tf.Tensor:
+        """Embeddings `[batch, dim]` of inputs `[batch, ...]`, in inference mode."""
+        return embed(self.encoder, x)
+
     @property
     def method(self) -> Method:
         """Equation 2."""

@@ -60,7 +60,7 @@ def adapt(
         loss: the support loss, a function of the parameters and the number of steps taken.
         params: theta, tensors.
         update: how they move.
-        steps: M, how many steps to take; 0 returns `params`.
+        steps: M, how many steps to take, a number or a scalar tensor; 0 returns `params`.
         first_order: treat gradients as constants, so that no second derivative flows.
         state: the rule's state to go on from; by default a new one.
         first_step: number of steps taken before.
@@ -91,7 +91,7 @@ def adapt(
             params[p] = weight
         return params, state, (kept, seen)
 
-    if steps == 1:  # without the loop's bookkeeping
+    if isinstance(steps, int) and steps == 1:  # without the loop's bookkeeping
         params, state, records = step(tf.constant(0), params, state)
         return Adapted(params, state, *tf.nest.map_structure(lambda tensor: tensor[None], records))
 
