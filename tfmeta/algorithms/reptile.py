@@ -155,7 +155,7 @@ class Reptile(EpisodicLearner):
 
     @property
     def method(self) -> Method:
-        """Algorithm 2. What tasks hand on are Adam's second moments and the number of steps that they have seen."""
+        """Algorithm 2. Tasks hand on Adam's second moments, and their number of steps."""
         batch = {} if self.eval_inner_batch_size is None else {"inner_batch": self.eval_inner_batch_size}
         fresh = self.inner_optimizer == "adam" and not self.carry_moments
         return plain(

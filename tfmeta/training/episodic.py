@@ -298,7 +298,7 @@ class EpisodicLearner(Shell, abc.ABC):
         return task
 
     def check_training_data(self, dataset) -> None:
-        """Refuse what `fit` cannot take: a TypeError for another kind of data, a ValueError for what does not fit."""
+        """Refuse other kinds of data by a TypeError, and data that do not fit by a ValueError."""
         if self.method.check_data is not None:
             self.method.check_data(dataset)
         else:

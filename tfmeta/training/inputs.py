@@ -38,7 +38,7 @@ def is_classification(episode: Episode) -> bool:
 
 
 def check_network(network: keras.Model, role: str, *, trainable: bool = True) -> None:
-    """Refuse what is no built Keras model with something to train.
+    """Refuse anything but a built Keras model with something to train.
 
     Args:
         network: what was given.
@@ -46,7 +46,7 @@ def check_network(network: keras.Model, role: str, *, trainable: bool = True) ->
         trainable: whether there must be something to train.
 
     Raises:
-        TypeError: if it is no Keras model.
+        TypeError: if it is not a Keras model.
         ValueError: if it has not been built, or has no trainable variables.
     """
     if not isinstance(network, keras.Model):
@@ -83,7 +83,7 @@ def check_embedding(encoder: keras.Model) -> None:
 
 
 def check_labels(learner: keras.Model, episode: Episode) -> None:
-    """Refuse targets that are no class indices.
+    """Refuse targets that are not class indices.
 
     Args:
         learner: who needs them, for the message.
@@ -137,7 +137,7 @@ def check_outputs(network: keras.Model, episode: Episode) -> None:
 
 
 def check_dataset(dataset, name: str, check: Callable[[Episode], None], strategy: tf.distribute.Strategy) -> None:
-    """Refuse what is not a dataset of meta-batches, or whose first one does not fit.
+    """Refuse anything but a dataset of meta-batches, and one whose first meta-batch does not fit.
 
     Args:
         dataset: what was given.
