@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfmeta.core.distances import squared_euclidean
 from tfmeta.core.forward import values
 from tfmeta.training import copies, inputs
-from tfmeta.training.comparison import comparison
+from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
 

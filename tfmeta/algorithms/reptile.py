@@ -9,13 +9,14 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tfmeta.algorithms.maml import plain
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Tensors, values
 from tfmeta.core.updates import adam, sgd
 from tfmeta.core.validation import check_number, check_steps
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.inputs import check_network
-from tfmeta.training.method import Method, Run, TaskLoss, plain
+from tfmeta.training.method import Method, Run, TaskLoss
 
 
 def reptile_update(params: Tensors, fast_weights: Tensors, outer_lr: float | tf.Tensor) -> list[tf.Tensor]:

@@ -102,6 +102,10 @@ def check_labels(learner: keras.Model, episode: Episode) -> None:
 def check_shape(network: keras.Model, episode: Episode) -> None:
     """Refuse a meta-batch whose inputs are not those of the network.
 
+    Args:
+        network: a Keras model.
+        episode: a meta-batch.
+
     Raises:
         ValueError: naming both shapes.
     """
@@ -114,6 +118,10 @@ def check_shape(network: keras.Model, episode: Episode) -> None:
 
 def check_outputs(network: keras.Model, episode: Episode) -> None:
     """Refuse a meta-batch whose number of classes or targets is not the width of the network's outputs.
+
+    Args:
+        network: a Keras model.
+        episode: a meta-batch.
 
     Raises:
         ValueError: naming both.
@@ -198,3 +206,23 @@ def check_support(support_x, support_y) -> tuple[tf.Tensor, tf.Tensor]:
             )
         support_y = support_y.astype(np.int32)
     return tf.convert_to_tensor(support_x.astype(np.float32)), tf.convert_to_tensor(support_y)
+
+
+def support_task(learner, support_x, support_y) -> Episode:
+    """Make a support set a task of its own, whose queries are the support set.
+
+    Args:
+        learner: an `EpisodicLearner`, whom it must fit.
+        support_x: `[n, ...]` numbers.
+        support_y: `[n, ...]` integer labels or float targets.
+
+    Returns:
+        An `Episode` without a meta-batch axis.
+
+    Raises:
+        ValueError: if inputs and labels do not fit each other or the learner.
+    """
+    support_x, support_y = check_support(support_x, support_y)
+    task = Episode(support_x, support_y, support_x, support_y)
+    learner.check_episode(Episode(*(tensor[None] for tensor in task)))
+    return task
