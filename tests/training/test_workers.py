@@ -83,7 +83,9 @@ def run_workers(folder, *commands, grace=GRACE, limit=300):
 
 
 def check(codes, said, wanted):
-    assert codes == wanted, "\n".join(f"ended with {code}: {text[-3000:]}" for code, text in zip(codes, said, strict=True))
+    assert codes == wanted, "\n".join(
+        f"ended with {code}: {text[-3000:]}" for code, text in zip(codes, said, strict=True)
+    )
 
 
 def new_run(data, folder):
