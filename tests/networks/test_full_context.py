@@ -199,6 +199,7 @@ def test_classes_and_queries_permute(stream):
     np.testing.assert_allclose(turned[::-1], outputs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_learns_in_one_trace_is_saved_exactly_and_adapts(stream, tmp_path):
     learner, traces = small(full_context=True, processing_steps=3), []
     original = type(learner).train_step
