@@ -7,13 +7,17 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.txt | cksum 
 PEERS := .bench-venv/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: run test lint lab tutorials bench doctor setup clean
+.PHONY: run test quick lint lab tutorials bench doctor setup clean
 
 run: $(STAMP)          ## train both methods on Omniglot (about 4 minutes on two cores)
 	$(BIN)/tfmeta quickstart
 
-test: lint             ## lint and tests
-	$(BIN)/python -m pytest
+# Two processes, a file of tests each at a time, so that what a file prepares is prepared once.
+test: lint             ## lint and all tests (some ten minutes on two cores)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: lint            ## lint and the tests that take a moment each
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

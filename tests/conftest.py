@@ -1,3 +1,4 @@
+import collections
 import os
 import shutil
 
@@ -10,6 +11,13 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode
 from tfmeta.datasets import ImageClasses
+
+
+def pytest_collection_modifyitems(config, items):
+    """Files with many slow tests first: two processes that share the files then end at about the same time."""
+    if hasattr(config, "workerinput"):
+        slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+        items.sort(key=lambda item: -slow[item.path])
 
 
 def make_classes(counts, size=16, channels=1, seed=0):

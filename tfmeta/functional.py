@@ -1,7 +1,7 @@
 """MAML on one task, as functions of plain tensors: adaptation and the exact meta-gradient of a Keras model.
 
 The notebooks use these. They are the loop of `tfmeta.core.inner_loop` with gradient descent as its update rule, and the
-outer gradient of `tfmeta.core.outer_gradient`. `tfmeta.core.forward` says how a Keras model becomes the function
+outer gradient of the same file. `tfmeta.core.forward` says how a Keras model becomes the function
 f(theta, x) that they differentiate.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tfmeta.core import constant_memory, inner_loop, outer_gradient
+from tfmeta.core import constant_memory, inner_loop
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Predictor, Tensors, forward, values, without_dropout
 from tfmeta.core.inner_loop import support_gradient
@@ -153,7 +153,7 @@ def meta_gradient(
         return query_loss(network, fast, episode, loss=loss)
 
     # With the inner gradients held constant d theta' / d theta is the identity: this *is* FOMAML's gradient.
-    (value, outputs), (gradients, of_rates) = outer_gradient.meta_gradient(task_loss, (list(params), learned))
+    (value, outputs), (gradients, of_rates) = inner_loop.meta_gradient(task_loss, (list(params), learned))
     return MetaGradient(value, gradients, of_rates, outputs)
 
 

@@ -39,7 +39,7 @@ def train(inner_steps: int, outer_steps: int) -> keras.Model:
     maml.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, outer_steps)))
     stream = tfmeta.datasets.sinusoid_episodes(k_shot=10, n_query=10, meta_batch_size=16, seed=0)
     maml.fit(stream, steps_per_epoch=outer_steps, verbose=0)
-    return maml.learner
+    return maml.network
 
 
 def squared_error(targets, outputs):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import copy
 import io
 import os
 import re
@@ -18,9 +19,12 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellTimeoutError
 from PIL import Image
 
 FOLDER = Path(__file__).parent
+# Seconds for one cell. In quick mode the slowest takes 10 on two quiet cores; a machine may be several times slower.
+QUICK_LIMIT, FULL_LIMIT = 120, 1800
 
 
 def notebooks(numbers: list[str] = ()) -> list[Path]:
@@ -32,25 +36,49 @@ def notebooks(numbers: list[str] = ()) -> list[Path]:
     return [path for path in found if not numbers or path.name[:2] in numbers]
 
 
-def execute(
-    path: Path, *, quick: bool, sliders: bool = False, timeout: int = 1800
-) -> tuple[nbformat.NotebookNode, float]:
-    """Run one notebook in a fresh kernel; returns it with its outputs, and the seconds after the setup cell."""
+def execute(path: Path, *, quick: bool, limit: int | None = None) -> tuple[nbformat.NotebookNode, float]:
+    """Run one notebook in a fresh kernel; returns it with its outputs, and the seconds after the setup cell.
+
+    Sliders need somebody to move them: what is stored has still pictures. A quick run draws both.
+    """
     notebook = nbformat.read(path, as_version=4)
-    # The kernel chooses inline figures itself. Sliders need somebody to move them: what is stored has still pictures.
-    env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-    env |= {"TFMETA_QUICK": "1" if quick else "0"} | ({} if sliders else {"TFMETA_STATIC": "1"})
+    # The kernel chooses inline figures itself.
+    env = {name: value for name, value in os.environ.items() if name not in ("MPLBACKEND", "TFMETA_STATIC")}
+    env |= {"TFMETA_QUICK": "1"} if quick else {"TFMETA_QUICK": "0", "TFMETA_STATIC": "1"}
+    if quick:
+        notebook.cells = [copied for cell in notebook.cells for copied in (cell, *still(cell))]
+    limit = limit or (QUICK_LIMIT if quick else FULL_LIMIT)
     clock: list[float] = []
+    running: list[str] = []
+
+    def note_start(cell, cell_index):
+        running[:] = [line for line in cell.source.splitlines() if line.strip()][:1]
 
     def note_end(cell, cell_index, execute_reply):
         clock.append(time.monotonic())
 
     client = NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}},
-        record_timing=False, on_cell_executed=note_end,
+        notebook, timeout=limit, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}},
+        record_timing=False, on_cell_execute=note_start, on_cell_executed=note_end, shutdown_kernel="immediate",
     )  # fmt: skip
-    client.execute(env=env)
+    # nbclient answers an Output widget on the channel on which it awaits the cell's end, and can miss that end
+    # (its issue 312). Without the widget it answers nothing, and what the widget would show is the cell's output.
+    client.widget_registry.clear()
+    try:
+        client.execute(env=env)
+    except CellTimeoutError:
+        raise TimeoutError(f"{path.name}: no end after {limit} s of the cell that begins {running[0]!r}") from None
     return tidy(notebook), clock[-1] - clock[0]
+
+
+def still(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """A copy of a cell with sliders that draws its still pictures; nothing for any other cell."""
+    if "figure:interactive" not in cell.metadata.get("tags", []):
+        return []
+    copied = copy.deepcopy(cell)
+    copied.id += "-still"
+    copied.source = f'import os; os.environ["TFMETA_STATIC"] = "1"\n{cell.source}'
+    return [copied]
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

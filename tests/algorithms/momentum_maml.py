@@ -3,9 +3,10 @@
 import keras
 import tensorflow as tf
 
+from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import Update
 from tfmeta.training.episodic import EpisodicLearner
-from tfmeta.training.method import Method, plain
+from tfmeta.training.method import Method
 
 
 def momentum(rate, decay):

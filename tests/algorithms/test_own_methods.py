@@ -14,9 +14,10 @@ from tests.algorithms.methods import METHODS, borrow
 from tests.algorithms.momentum_maml import MomentumMAML
 from tests.algorithms.pieces import task
 from tfmeta import algorithms, functional
+from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import sgd
 from tfmeta.training.episodic import EpisodicLearner
-from tfmeta.training.method import TaskLoss, plain
+from tfmeta.training.method import TaskLoss
 
 
 # -- the shells are nobody's to override -------------------------------------------------------------------------------

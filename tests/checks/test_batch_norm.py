@@ -90,6 +90,7 @@ def test_wrong(answer, words):
     assert words in result.message
 
 
+@pytest.mark.slow
 def test_every_wrong_way_predicts_otherwise():
     """Otherwise a wrong answer could pass by luck."""
     from tfmeta.checks.batch_norm import _small_classification

@@ -6,8 +6,7 @@ import tensorflow as tf
 from tfmeta import functional
 from tfmeta.core.constant_memory import adapt_in_constant_memory
 from tfmeta.core.episode import Episode
-from tfmeta.core.inner_loop import adapt
-from tfmeta.core.outer_gradient import meta_gradient
+from tfmeta.core.inner_loop import adapt, meta_gradient
 from tfmeta.core.updates import only, sgd
 
 

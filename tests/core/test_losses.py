@@ -16,7 +16,7 @@ from tests.algorithms.differences import (
 from tests.algorithms.pieces import task
 from tfmeta import functional
 from tfmeta.core import losses
-from tfmeta.core.outer_gradient import meta_gradient
+from tfmeta.core.inner_loop import meta_gradient
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import tensorflow as tf
 from tests.algorithms.differences import assert_is_gradient, assert_same
 from tests.algorithms.momentum_maml import momentum
 from tfmeta.core.constant_memory import adapt_in_constant_memory
-from tfmeta.core.inner_loop import Watch, adapt
-from tfmeta.core.outer_gradient import meta_gradient
+from tfmeta.core.inner_loop import Watch, adapt, meta_gradient
 from tfmeta.core.updates import Update, adam, clipped, only, per_step, per_weight, sgd
 
 STEPS = 4

@@ -1,6 +1,5 @@
 import errno
 import shutil
-import time
 import warnings
 
 import numpy as np
@@ -21,16 +20,6 @@ def real_cache(tmp_path_factory):
 @pytest.fixture
 def data_dir(omniglot, tmp_path, real_cache):
     return real_cache if omniglot.real else tmp_path / "data"
-
-
-def test_first_and_later_load_times(omniglot, data_dir):
-    begin = time.perf_counter()
-    load_omniglot(data_dir=data_dir)
-    first = time.perf_counter() - begin
-    begin = time.perf_counter()
-    load_omniglot(data_dir=data_dir)
-    assert first < 30
-    assert time.perf_counter() - begin < 1
 
 
 def test_vinyals_split(omniglot, data_dir):

@@ -110,7 +110,7 @@ def test_a_call_that_comes_too_late_says_so_once(found):
     noted, logged = found["too late"]
     assert noted == [0, ["TensorFlow's own setting (it ran an operation before tfmeta's first call)"] * 3]
     ((name, level, message),) = logged
-    assert (name, level) == ("tfmeta.threads", "WARNING")
+    assert (name, level) == (threads.__name__, "WARNING")
     for advice in ("TensorFlow had started", "prefer_tasks() or build a network", "set TFMETA_THREADS=tensorflow"):
         assert advice in message
     assert len(found["an optimizer first"][1]) == 1

@@ -3,7 +3,6 @@ divided before TensorFlow starts."""
 
 import json
 import os
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -12,25 +11,36 @@ import numpy as np
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.methods import METHODS, SIZES, network
+from tests.algorithms.methods import SIZES, network
 from tests.conftest import make_classes
 from tfmeta.datasets import labelled_batches
 
-LEARNERS = {name: method.classify for name, method in METHODS.items()} | {
-    "Reptile with mini-batches": lambda: tfmeta.Reptile(network(), inner_lr=0.01, inner_batch_size=3),
-    "PrototypicalNetwork": lambda: tfmeta.PrototypicalNetwork(network(head=False)),
-    "MatchingNetwork": lambda: tfmeta.MatchingNetwork(network(head=False)),
-    "full context": lambda: tfmeta.MatchingNetwork(network(head=False), full_context=True, processing_steps=2),
-    "first order first": lambda: tfmeta.MAMLPlusPlus(network(), inner_lr=0.2, inner_steps=2, first_order_steps=2),
-    "dropout": lambda: tfmeta.MAML(with_dropout(), inner_lr=0.1),
+
+def with_dropout():
+    """A network whose result depends on each task's own random numbers."""
+    body = network(head=False)
+    dropout = keras.layers.Dropout(0.5, seed=1)
+    return keras.Sequential([keras.Input((16, 16, 1)), *body.layers[:-1], dropout, keras.layers.Dense(3)])
+
+
+# What replicas do, each done by one of five:
+LEARNERS = {
+    # their meta-gradients are added up; a task's dropout depends on its place in the whole meta-batch
+    "MAML": lambda: tfmeta.MAML(with_dropout(), inner_lr=0.1),
+    # learned rates and statistics with a row a step, which take the replicas' mean; the count of outer steps is shared
+    "MAML++": lambda: tfmeta.MAMLPlusPlus(network(), inner_lr=0.2, inner_steps=2, first_order_steps=2),
+    # an outer step that is no gradient; mini-batches depend on the task's place; moving averages of an inner loop
+    "Reptile": lambda: tfmeta.Reptile(network(), inner_lr=0.01, inner_batch_size=3),
+    # the metric learners' step: batch norm's moving averages, and variables beside the network's (scale and LSTMs)
+    "MatchingNetwork": lambda: tfmeta.MatchingNetwork(network(head=False), full_context=True, processing_steps=2),
+    # batches of labelled images. Without batch norm, whose statistics are of each replica's share of the images, as
+    # everywhere in Keras
+    "FineTunedClassifier": lambda: tfmeta.FineTunedClassifier(plain(), 12),
 }
 
 
-def with_dropout():
-    """A learner whose result depends on each task's own random numbers."""
-    return keras.Sequential(
-        [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(3)]
-    )
+def plain():
+    return keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
 
 
 def fit(strategy, name, steps=3):
@@ -38,28 +48,25 @@ def fit(strategy, name, steps=3):
     classes = make_classes([20] * 12)
     with strategy.scope():
         keras.utils.set_random_seed(0)
-        if name == "FineTunedClassifier":
-            # Without batch norm, whose statistics are of each replica's share of the images, as everywhere in Keras.
-            plain = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
-            learner = tfmeta.FineTunedClassifier(plain, 12)
-            data = labelled_batches(classes, batch_size=8, seed=0)
-        else:
-            learner = LEARNERS[name]()
-            data = tfmeta.episode_dataset(classes, **SIZES, seed=0)
+        learner = LEARNERS[name]()
         learner.compile(optimizer=keras.optimizers.SGD(0.1))
+    if name == "FineTunedClassifier":
+        data = labelled_batches(classes, batch_size=8, seed=0)
+    else:
+        data = tfmeta.episode_dataset(classes, **SIZES, seed=0)
     before = learner.get_weights()
     history = learner.fit(data, steps_per_epoch=1, epochs=steps, verbose=0)
     return history.history, before, learner.get_weights()
 
 
 def main():
-    """Compare every learner that is asked for."""
+    """Compare them all."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     results = {}
     # One for all: a second strategy's collective operations would be taken for those of the first.
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    for name in sys.argv[1:]:
+    for name in LEARNERS:
         one, before, after = fit(tf.distribute.get_strategy(), name)
         two, _, shared = fit(mirrored, name)
         floats = [i for i, w in enumerate(before) if w.dtype.kind == "f"]

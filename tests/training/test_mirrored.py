@@ -8,24 +8,21 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.methods import METHODS
 from tests.helpers import ROOT, environment
 from tfmeta.training import replicas
 
-LEARNERS = (
-    *METHODS, "Reptile with mini-batches", "PrototypicalNetwork", "MatchingNetwork", "full context",
-    "first order first", "dropout", "FineTunedClassifier",
-)  # fmt: skip
+LEARNERS = ("MAML", "MAML++", "Reptile", "MatchingNetwork", "FineTunedClassifier")  # tests/training/mirrored.py
 
 
 @pytest.fixture(scope="module")
 def compared():
-    command = [sys.executable, "-m", "tests.training.mirrored", *LEARNERS]
+    command = [sys.executable, "-m", "tests.training.mirrored"]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNERS)
 def test_two_devices_learn_what_one_learns(compared, name):
     found = compared[name]

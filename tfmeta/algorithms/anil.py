@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import keras
 
-from tfmeta.algorithms.maml import adversarial_loss, check_options, gradient_descent, rate_settings
+from tfmeta.algorithms.maml import adversarial_loss, check_options, gradient_descent, plain, rate_settings
 from tfmeta.core.cut import Cut, cut_before
 from tfmeta.core.updates import only
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.inputs import check_network
-from tfmeta.training.method import Method, plain
+from tfmeta.training.method import Method
 
 
 def adapted_positions(network: keras.Model, layers: Sequence[str] | None = None) -> list[int]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import keras
 
 from tfmeta.algorithms.anil import adapted_positions
+from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import only, sgd
 from tfmeta.core.validation import check_gradient_mode, check_number
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.inputs import check_network
-from tfmeta.training.method import Method, plain
+from tfmeta.training.method import Method
 
 
 @keras.saving.register_keras_serializable("tfmeta")

@@ -110,7 +110,7 @@ class FineTunedClassifier(EpisodicLearner):
         return {"loss": loss, "accuracy": accuracy(y, logits)}
 
     def _check_images(self, dataset) -> None:
-        """Refuse what is not a dataset of (images, labels).
+        """Refuse anything but a dataset of (images, labels).
 
         Raises:
             TypeError: if it is not such a dataset.

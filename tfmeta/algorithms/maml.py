@@ -6,14 +6,17 @@ fast weights, through every inner step; FOMAML treats the inner gradients as con
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import keras
 
+from tfmeta.core.forward import forward
 from tfmeta.core.losses import query_loss
 from tfmeta.core.updates import Update, clipped, sgd
 from tfmeta.core.validation import check_gradient_mode, check_number
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.inputs import check_network
-from tfmeta.training.method import Method, TaskLoss, plain
+from tfmeta.training.method import Method, TaskLoss
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -86,8 +89,37 @@ class MAML(EpisodicLearner):
         )
 
 
+def plain(network: keras.Model, own: Mapping[str, Sequence[keras.Variable]] | None = None, **fields) -> Method:
+    """A method whose inner loop moves the parameters of a network as they are.
+
+    Args:
+        network: the built Keras model that adapts.
+        own: groups of what the outer loop learns besides, such as rates.
+        fields: the other fields of `Method`; any of those that this function fills, too.
+
+    Returns:
+        A `Method` with the groups `network` and `own`.
+
+    References:
+        Finn et al. (2017), algorithm 1. https://arxiv.org/abs/1703.03400
+    """
+
+    def outputs(fast, x, run, k):
+        return forward(network, fast, x, non_trainable=run.state)
+
+    parameters = {"network": network.trainable_variables} | dict(own or {})
+    filled = {"parameters": parameters, "start": lambda params, episode, run: params["network"], "outputs": outputs}
+    return Method(**(filled | fields))
+
+
 def check_options(inner_lr, gradient_mode, inner_clip_norm, adversarial_epsilon) -> None:
     """Refuse options of MAML and its relatives that are out of range.
+
+    Args:
+        inner_lr: as for `MAML`.
+        gradient_mode: as for `MAML`.
+        inner_clip_norm: as for `MAML`.
+        adversarial_epsilon: as for `MAML`.
 
     Raises:
         ValueError: naming the option.
@@ -100,13 +132,35 @@ def check_options(inner_lr, gradient_mode, inner_clip_norm, adversarial_epsilon)
 
 
 def gradient_descent(inner_lr: float, clip_norm: float | None = None) -> Update:
-    """MAML's update rule: theta' = theta - alpha * gradient of the support loss (equation 1)."""
+    """MAML's update rule: theta' = theta - alpha * gradient of the support loss.
+
+    Args:
+        inner_lr: alpha.
+        clip_norm: scale gradients down to this global norm where they are longer.
+
+    Returns:
+        The update rule.
+
+    References:
+        Finn et al. (2017), equation 1. https://arxiv.org/abs/1703.03400
+    """
     rule = sgd(inner_lr)
     return rule if clip_norm is None else clipped(rule, clip_norm)
 
 
 def adversarial_loss(learner: EpisodicLearner, epsilon: float):
-    """The query loss (equation 2) with FGSM examples beside the queries; None for no such examples."""
+    """The query loss with FGSM examples beside the queries.
+
+    Args:
+        learner: whose inner loop and outputs are used.
+        epsilon: as `adversarial_epsilon` of `MAML`.
+
+    Returns:
+        A function for `Method.task_loss`; None for an epsilon of 0.
+
+    References:
+        Goodfellow et al. (2015), section 5. https://arxiv.org/abs/1412.6572
+    """
     if not epsilon:
         return None
 
@@ -120,5 +174,13 @@ def adversarial_loss(learner: EpisodicLearner, epsilon: float):
 
 
 def rate_settings(inner_lr: float, clip_norm: float | None) -> dict[str, float]:
-    """What a reader of a score must know of the update rule."""
+    """What a reader of a score must know of the update rule.
+
+    Args:
+        inner_lr: alpha.
+        clip_norm: of inner gradients; None for none.
+
+    Returns:
+        name -> value.
+    """
     return {"inner_lr": inner_lr} | ({} if clip_norm is None else {"inner_clip_norm": clip_norm})

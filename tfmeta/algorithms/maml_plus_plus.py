@@ -10,16 +10,16 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tfmeta.algorithms.maml import plain
 from tfmeta.core.forward import full_precision, values
-from tfmeta.core.inner_loop import Watch
+from tfmeta.core.inner_loop import Watch, meta_gradient
 from tfmeta.core.moments import exact_moments
-from tfmeta.core.outer_gradient import meta_gradient
 from tfmeta.core.updates import only, per_step, sgd
 from tfmeta.core.validation import check_gradient_mode, check_number, check_steps
 from tfmeta.training import copies
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.inputs import check_network
-from tfmeta.training.method import Method, Run, TaskLoss, plain
+from tfmeta.training.method import Method, Run, TaskLoss
 
 
 def step_weights(inner_steps: int, outer_step: int | tf.Tensor, anneal_steps: int) -> tf.Tensor:

@@ -13,7 +13,7 @@ from tfmeta.core.validation import check_number, check_steps
 from tfmeta.networks import full_context
 from tfmeta.networks.support_set import SupportSet, only_members
 from tfmeta.training import copies, inputs
-from tfmeta.training.comparison import comparison
+from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
 
@@ -180,6 +180,10 @@ class MatchingNetwork(EpisodicLearner):
         self.query_context = full_context.QueryContext(self.processing_steps, dtype=dtype, name="query_context")
         for context in (self.support_context, self.query_context):
             context.build((None, *shape))
+
+    def embed(self, x: tf.Tensor) -> tf.Tensor:
+        """Embeddings `[batch, dim]` of inputs `[batch, ...]`, in inference mode."""
+        return embed(self.encoder, x)
 
     @property
     def method(self) -> Method:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import per_weight
 from tfmeta.core.validation import check_gradient_mode, check_number
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.inputs import check_network
-from tfmeta.training.method import Method, plain
+from tfmeta.training.method import Method
 
 
 @keras.saving.register_keras_serializable("tfmeta")

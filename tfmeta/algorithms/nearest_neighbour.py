@@ -85,6 +85,10 @@ class NearestNeighbour(EpisodicLearner):
         super().__init__(encoder or keras.layers.Flatten(name="pixels"), name=name)
         self.encoder, self.distance = encoder, distance
 
+    def embed(self, x: tf.Tensor) -> tf.Tensor:
+        """Embeddings `[batch, dim]` or pixels `[batch, dim]` of inputs `[batch, ...]`."""
+        return embed(self.network, x)
+
     @property
     def method(self) -> Method:
         """The class of the most similar support item (section 4.1); nothing is learned."""

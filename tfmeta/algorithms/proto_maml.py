@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tfmeta.algorithms.maml import plain
 from tfmeta.algorithms.prototypical import compute_prototypes, prototypical_head
 from tfmeta.core.episode import Episode, count_classes
 from tfmeta.core.forward import Tensors, forward
@@ -16,7 +17,7 @@ from tfmeta.core.updates import sgd
 from tfmeta.core.validation import check_gradient_mode, check_number
 from tfmeta.training import copies, inputs
 from tfmeta.training.episodic import EpisodicLearner
-from tfmeta.training.method import Method, Params, Run, plain
+from tfmeta.training.method import Method, Params, Run
 
 
 @keras.saving.register_keras_serializable("tfmeta")

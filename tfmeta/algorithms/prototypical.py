@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfmeta.core.distances import squared_euclidean
 from tfmeta.core.forward import values
 from tfmeta.training import copies, inputs
-from tfmeta.training.comparison import comparison
+from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
 
@@ -93,6 +93,10 @@ class PrototypicalNetwork(EpisodicLearner):
         inputs.check_embedding(encoder)
         super().__init__(encoder, name=name)
         self.encoder = encoder
+
+    def embed(self, x: tf.Tensor) -> tf.Tensor:
+        """Embeddings `[batch, dim]` of inputs `[batch, ...]`, in inference mode."""
+        return embed(self.encoder, x)
 
     @property
     def method(self) -> Method:

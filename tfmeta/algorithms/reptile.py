@@ -9,13 +9,14 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from tfmeta.algorithms.maml import plain
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Tensors, values
 from tfmeta.core.updates import adam, sgd
 from tfmeta.core.validation import check_number, check_steps
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.inputs import check_network
-from tfmeta.training.method import Method, Run, TaskLoss, plain
+from tfmeta.training.method import Method, Run, TaskLoss
 
 
 def reptile_update(params: Tensors, fast_weights: Tensors, outer_lr: float | tf.Tensor) -> list[tf.Tensor]:
@@ -155,7 +156,7 @@ class Reptile(EpisodicLearner):
 
     @property
     def method(self) -> Method:
-        """Algorithm 2. What tasks hand on are Adam's second moments and the number of steps that they have seen."""
+        """Algorithm 2. Tasks hand on Adam's second moments, and their number of steps."""
         batch = {} if self.eval_inner_batch_size is None else {"inner_batch": self.eval_inner_batch_size}
         fresh = self.inner_optimizer == "adam" and not self.carry_moments
         return plain(

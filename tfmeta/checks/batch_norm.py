@@ -34,12 +34,12 @@ def one_query_evaluation(answer) -> Result:
 
 def _examine(call) -> str:
     maml, episodes = _small_classification()
-    start = [value.numpy().copy() for value in maml.learner.variables]
+    start = [value.numpy().copy() for value in maml.network.variables]
     found = []
     for episode in (episodes[0], episodes[1], episodes[0]):
         found.append(np.asarray(call(maml, episode)))
-        moved = any(not np.array_equal(v.numpy(), s) for v, s in zip(maml.learner.variables, start, strict=True))
-        for variable, value in zip(maml.learner.variables, start, strict=True):
+        moved = any(not np.array_equal(v.numpy(), s) for v, s in zip(maml.network.variables, start, strict=True))
+        for variable, value in zip(maml.network.variables, start, strict=True):
             variable.assign(value)
         require(
             not moved,
@@ -71,7 +71,7 @@ def _one_episode(maml: MAML, episode: Episode, predicted: np.ndarray) -> None:
     exact = logits.argmax(axis=-1)
     if np.array_equal(predicted, exact):
         return
-    learner, fast = maml.learner, maml.fast_weights(episode)
+    learner, fast = maml.network, maml.fast_weights(episode)
     theta = functional.values(learner.trainable_variables)
     swapped = Episode(episode.query_x, episode.query_y, episode.support_x, episode.support_y)
 

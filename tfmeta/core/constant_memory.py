@@ -63,7 +63,7 @@ def adapt_in_constant_memory(
     References:
         Kemaev et al. (2025). https://arxiv.org/abs/2505.00793
     """
-    if first_order or not steps:
+    if first_order or (isinstance(steps, int) and not steps):
         return adapt(
             loss, params, update, steps, first_order=first_order, state=state, first_step=first_step, keep=keep,
             watch=watch,

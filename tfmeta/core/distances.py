@@ -8,7 +8,7 @@ DISTANCES = ("cosine", "euclidean")
 
 
 def check_distance(distance: str) -> None:
-    """Refuse what is no known distance.
+    """Refuse an unknown distance.
 
     Raises:
         ValueError: naming the distances there are.

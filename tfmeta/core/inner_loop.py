@@ -1,4 +1,7 @@
-"""The inner loop: the only one of the library. Training, evaluation, adaptation curves and `.adapt()` all use it."""
+"""The inner loop, and the gradient through it that the outer loop follows.
+
+There is no other inner loop in the library: training, evaluation, adaptation curves and `.adapt()` all use this one.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ def adapt(
         loss: the support loss, a function of the parameters and the number of steps taken.
         params: theta, tensors.
         update: how they move.
-        steps: M, how many steps to take; 0 returns `params`.
+        steps: M, how many steps to take, a number or a scalar tensor; 0 returns `params`.
         first_order: treat gradients as constants, so that no second derivative flows.
         state: the rule's state to go on from; by default a new one.
         first_step: number of steps taken before.
@@ -91,7 +94,7 @@ def adapt(
             params[p] = weight
         return params, state, (kept, seen)
 
-    if steps == 1:  # without the loop's bookkeeping
+    if isinstance(steps, int) and steps == 1:  # without the loop's bookkeeping
         params, state, records = step(tf.constant(0), params, state)
         return Adapted(params, state, *tf.nest.map_structure(lambda tensor: tensor[None], records))
 
@@ -108,6 +111,29 @@ def adapt(
     return Adapted(params, state, *tf.nest.map_structure(lambda row: row.stack(), rows))
 
 
+def meta_gradient(task_loss: Callable[[Any], Any], params: Any) -> tuple[Any, Any]:
+    """Value and gradient of a task's loss, through all that it computes.
+
+    Args:
+        task_loss: function of the parameters. It gives a scalar, or a tuple whose first entry is the scalar.
+        params: any nest of tensors, such as named groups of them.
+
+    Returns:
+        What `task_loss` gave, and the gradient of its scalar: dense tensors, nested like `params`, zeros where the loss
+        does not depend on one.
+
+    References:
+        Finn et al. (2017), equation 2 and algorithm 2, line 10. https://arxiv.org/abs/1703.03400
+    """
+    params = tf.nest.map_structure(tf.identity, params)
+    with tf.GradientTape() as tape:
+        tape.watch(params)
+        found = task_loss(params)
+    value = found[0] if isinstance(found, tuple) else found
+    gradients = tape.gradient(value, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return found, tf.nest.map_structure(tf.convert_to_tensor, gradients)
+
+
 def support_gradient(
     loss: SupportLoss, params: Tensors, k: tf.Tensor, positions: list[int]
 ) -> tuple[list[tf.Tensor], Any]:
@@ -121,6 +147,9 @@ def support_gradient(
 
     Returns:
         Tensors like those that move, and a nest of constants.
+
+    References:
+        Finn et al. (2017), equation 1. https://arxiv.org/abs/1703.03400
     """
     moving = [params[p] for p in positions]
     with tf.GradientTape() as tape:
@@ -135,13 +164,30 @@ def with_kept(found: tf.Tensor | tuple[tf.Tensor, Any]) -> tuple[tf.Tensor, Any]
 
 
 def room(like: Any, rows: int) -> Any:
-    """Arrays of so many rows, for tensors like these."""
+    """Arrays for tensors like these.
+
+    Args:
+        like: a nest of `tf.TensorSpec`.
+        rows: their number.
+
+    Returns:
+        `tf.TensorArray`s, nested like `like`.
+    """
     return tf.nest.map_structure(
         lambda spec: tf.TensorArray(spec.dtype, rows, element_shape=spec.shape, clear_after_read=False), like
     )
 
 
 def write(arrays: Any, row: tf.Tensor, values: Any) -> Any:
-    """The arrays with these values in a row."""
+    """Write tensors into a row of arrays.
+
+    Args:
+        arrays: a nest of `tf.TensorArray`.
+        row: its number.
+        values: tensors, nested like `arrays`.
+
+    Returns:
+        The arrays after that.
+    """
     flat = [a.write(row, v) for a, v in zip(tf.nest.flatten(arrays), tf.nest.flatten(values), strict=True)]
     return tf.nest.pack_sequence_as(arrays, flat)

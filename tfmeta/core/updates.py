@@ -29,6 +29,9 @@ class Update(NamedTuple):
         learned: tensors that the outer loop may learn, such as rates. `step` gets them as an argument, so that their
             gradient is known also where memory is constant.
         moves: positions of the parameter tensors that move; all by default.
+
+    References:
+        Finn et al. (2017), algorithm 1, line 6, for the simplest. https://arxiv.org/abs/1703.03400
     """
 
     init: Callable[[Tensors], Any]
@@ -261,6 +264,14 @@ def inner_rates(rates: Tensors, params: Tensors) -> list[tf.Tensor]:
 
 
 def number(value: float | tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """A number in a tensor's type; `tf.cast` alone would round it to float32 on its way to float64."""
+    """A number in a tensor's type; `tf.cast` alone would round it to float32 on its way to float64.
+
+    Args:
+        value: a Python number, a tensor or a variable.
+        dtype: the type.
+
+    Returns:
+        A tensor.
+    """
     known = tf.is_tensor(value) or isinstance(value, keras.Variable)
     return tf.cast(value, dtype) if known else tf.convert_to_tensor(value, dtype)

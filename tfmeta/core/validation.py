@@ -27,7 +27,7 @@ def check_seed(seed: int) -> None:
 
 
 def check_steps(**steps: int) -> None:
-    """Refuse numbers of inner steps that are no whole number of at least 0.
+    """Refuse anything but whole numbers of at least 0 as numbers of inner steps.
 
     Raises:
         ValueError: naming the argument.
@@ -38,7 +38,7 @@ def check_steps(**steps: int) -> None:
 
 
 def check_number(name: str, value: float, *, above: bool = False) -> None:
-    """Refuse what is no finite number of at least 0 (or above 0).
+    """Refuse anything but a finite number of at least 0 (or above 0).
 
     Args:
         name: the argument's name, for the message.
@@ -59,7 +59,7 @@ def check_number(name: str, value: float, *, above: bool = False) -> None:
 
 
 def check_gradient_mode(gradient_mode: str) -> None:
-    """Refuse what is no way to a meta-gradient.
+    """Refuse an unknown way to a meta-gradient.
 
     Raises:
         ValueError: naming the ways there are.

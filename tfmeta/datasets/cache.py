@@ -153,7 +153,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         DamagedCacheError: if it cannot be read or its content does not have the stored hash.
     """
     try:
-        # Opened here, because np.load leaves a file open that is no zip archive.
+        # Opened here, because np.load leaves a file open if it is not a zip archive.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         stored = str(arrays.pop(HASH_KEY))

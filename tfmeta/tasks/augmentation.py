@@ -31,7 +31,7 @@ def augment(dataset: tf.data.Dataset, *transforms: Transform, seed: int, start: 
         A dataset of `Episode`, of the same shapes.
 
     Raises:
-        TypeError: if the dataset's elements are no episodes.
+        TypeError: if the dataset's elements are not episodes.
         ValueError: if there is no transform, or the seed is negative.
 
     References:

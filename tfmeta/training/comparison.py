@@ -19,7 +19,15 @@ Logits = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, Mapping[str, Tens
 
 
 def embed(encoder: keras.Model, x: tf.Tensor) -> tf.Tensor:
-    """Embeddings `[batch, dim]` of inputs `[batch, ...]`, in inference mode."""
+    """Embeddings in inference mode.
+
+    Args:
+        encoder: a Keras model.
+        x: inputs `[batch, ...]`.
+
+    Returns:
+        `[batch, dim]`, at least in float32.
+    """
     return full_precision(encoder(x, training=False))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmeta.core import constant_memory, inner_loop, losses, outer_gradient
+from tfmeta.core import constant_memory, inner_loop, losses
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import values, without_dropout
 from tfmeta.core.inner_loop import Adapted, Watch
@@ -25,7 +25,7 @@ _LOOPS = {"nested": inner_loop.adapt, "mixed": constant_memory.adapt_in_constant
 class EpisodicLearner(Shell, abc.ABC):
     """A Keras model that is trained on meta-batches of episodes. Abstract; the learners are final.
 
-    A learner has a `method`, what it says of one task. All else is here, and the same for each.
+    A learner says in `method` what it does with one task. All else is here, and the same for each.
 
     Args:
         network: the built Keras model that is learned.
@@ -104,7 +104,11 @@ class EpisodicLearner(Shell, abc.ABC):
         if self.method.task_gradient is not None:
             return self.method.task_gradient(params, episode, run)
         task_loss = self.method.task_loss or self.task_loss
-        return outer_gradient.meta_gradient(lambda params: task_loss(params, episode, run), params)
+        return inner_loop.meta_gradient(lambda params: task_loss(params, episode, run), params)
+
+    def _seen(self, episode: Episode) -> Episode:
+        """What the method looks at instead of an episode at test time."""
+        return episode if self.method.seen is None else self.method.seen(episode)
 
     # -- the outer step ----------------------------------------------------------------------------------------------
     def outer_step(self, data) -> dict[str, tf.Tensor]:
@@ -175,8 +179,8 @@ class EpisodicLearner(Shell, abc.ABC):
         """
         steps = self.eval_inner_steps if inner_steps is None else inner_steps
         with without_dropout(self.network):
-            fast = self.adapted(self.parameters(), self.method.seen(episode), Run(), steps=steps).params
-        return self.method.weights(fast, steps)
+            fast = self.adapted(self.parameters(), self._seen(episode), Run(), steps=steps).params
+        return list(fast) if self.method.weights is None else self.method.weights(fast, steps)
 
     def query_outputs(
         self, episode: Episode, *, transductive: bool = True, key: tf.Tensor | None = None
@@ -199,7 +203,7 @@ class EpisodicLearner(Shell, abc.ABC):
             https://arxiv.org/abs/1803.02999
         """
         key = tf.zeros([], tf.int64) if key is None else key
-        return judging.query_outputs(self, self.method.seen(episode), transductive, key)
+        return judging.query_outputs(self, self._seen(episode), transductive, key)
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
@@ -217,20 +221,11 @@ class EpisodicLearner(Shell, abc.ABC):
         return steps | dict(self.method.settings)
 
     def adaptation_path(self, episode: Episode, inner_steps: int) -> dict[str, tf.Tensor]:
-        """Loss and accuracy on support and query after each inner step of one task.
+        """`support_loss`, `query_loss` and, for classification, `support_accuracy`, `query_accuracy` of one task.
 
-        Args:
-            episode: one task, without a meta-batch axis.
-            inner_steps: steps to follow, any number.
-
-        Returns:
-            `support_loss`, `query_loss` and, for classification, `support_accuracy`, `query_accuracy`: float32
-            `[inner_steps + 1]`, the first entry before adaptation.
-
-        References:
-            Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
+        Each is float32 `[inner_steps + 1]`, the first entry before adaptation (Finn et al., 2017, figure 3).
         """
-        return judging.adaptation_path(self, self.method.seen(episode), inner_steps)
+        return judging.adaptation_path(self, self._seen(episode), inner_steps)
 
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """What `evaluate` reports of a meta-batch, without learning; one value a task."""
@@ -268,7 +263,7 @@ class EpisodicLearner(Shell, abc.ABC):
             test time, the returned model's batch norm holds the statistics of the support set: predictions do not
             depend on which images come together.
         """
-        task = self.checked_support(support_x, support_y)
+        task = inputs.support_task(self, support_x, support_y)
         if inner_steps is not None:
             check_steps(inner_steps=inner_steps)
             if self.method.update is None:
@@ -288,17 +283,11 @@ class EpisodicLearner(Shell, abc.ABC):
             inputs.check_labels(self, episode)
         elif self.loss_function is None:
             inputs.check_outputs(self.network, episode)
-        self.method.check(episode, training)
-
-    def checked_support(self, support_x, support_y) -> Episode:
-        """A support set as a task of its own, whose queries are the support set; errors as in `adapt`."""
-        support_x, support_y = inputs.check_support(support_x, support_y)
-        task = Episode(support_x, support_y, support_x, support_y)
-        self.check_episode(Episode(*(tensor[None] for tensor in task)))
-        return task
+        if self.method.check is not None:
+            self.method.check(episode, training)
 
     def check_training_data(self, dataset) -> None:
-        """Refuse what `fit` cannot take: a TypeError for another kind of data, a ValueError for what does not fit."""
+        """Refuse other kinds of data by a TypeError, and data that do not fit by a ValueError."""
         if self.method.check_data is not None:
             self.method.check_data(dataset)
         else:

@@ -38,7 +38,7 @@ def is_classification(episode: Episode) -> bool:
 
 
 def check_network(network: keras.Model, role: str, *, trainable: bool = True) -> None:
-    """Refuse what is no built Keras model with something to train.
+    """Refuse anything but a built Keras model with something to train.
 
     Args:
         network: what was given.
@@ -46,7 +46,7 @@ def check_network(network: keras.Model, role: str, *, trainable: bool = True) ->
         trainable: whether there must be something to train.
 
     Raises:
-        TypeError: if it is no Keras model.
+        TypeError: if it is not a Keras model.
         ValueError: if it has not been built, or has no trainable variables.
     """
     if not isinstance(network, keras.Model):
@@ -83,7 +83,7 @@ def check_embedding(encoder: keras.Model) -> None:
 
 
 def check_labels(learner: keras.Model, episode: Episode) -> None:
-    """Refuse targets that are no class indices.
+    """Refuse targets that are not class indices.
 
     Args:
         learner: who needs them, for the message.
@@ -102,6 +102,10 @@ def check_labels(learner: keras.Model, episode: Episode) -> None:
 def check_shape(network: keras.Model, episode: Episode) -> None:
     """Refuse a meta-batch whose inputs are not those of the network.
 
+    Args:
+        network: a Keras model.
+        episode: a meta-batch.
+
     Raises:
         ValueError: naming both shapes.
     """
@@ -114,6 +118,10 @@ def check_shape(network: keras.Model, episode: Episode) -> None:
 
 def check_outputs(network: keras.Model, episode: Episode) -> None:
     """Refuse a meta-batch whose number of classes or targets is not the width of the network's outputs.
+
+    Args:
+        network: a Keras model.
+        episode: a meta-batch.
 
     Raises:
         ValueError: naming both.
@@ -137,7 +145,7 @@ def check_outputs(network: keras.Model, episode: Episode) -> None:
 
 
 def check_dataset(dataset, name: str, check: Callable[[Episode], None], strategy: tf.distribute.Strategy) -> None:
-    """Refuse what is not a dataset of meta-batches, or whose first one does not fit.
+    """Refuse anything but a dataset of meta-batches, and one whose first meta-batch does not fit.
 
     Args:
         dataset: what was given.
@@ -198,3 +206,23 @@ def check_support(support_x, support_y) -> tuple[tf.Tensor, tf.Tensor]:
             )
         support_y = support_y.astype(np.int32)
     return tf.convert_to_tensor(support_x.astype(np.float32)), tf.convert_to_tensor(support_y)
+
+
+def support_task(learner, support_x, support_y) -> Episode:
+    """Make a support set a task of its own, whose queries are the support set.
+
+    Args:
+        learner: an `EpisodicLearner`, whom it must fit.
+        support_x: `[n, ...]` numbers.
+        support_y: `[n, ...]` integer labels or float targets.
+
+    Returns:
+        An `Episode` without a meta-batch axis.
+
+    Raises:
+        ValueError: if inputs and labels do not fit each other or the learner.
+    """
+    support_x, support_y = check_support(support_x, support_y)
+    task = Episode(support_x, support_y, support_x, support_y)
+    learner.check_episode(Episode(*(tensor[None] for tensor in task)))
+    return task

@@ -114,7 +114,7 @@ def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf
 
 
 def measure(learner, episodes: Episode) -> dict[str, tf.Tensor]:
-    """What is reported of a meta-batch that nothing is learned from.
+    """Measure a meta-batch without learning from it.
 
     Args:
         learner: an `EpisodicLearner`.

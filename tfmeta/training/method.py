@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode
-from tfmeta.core.forward import Tensors, forward
+from tfmeta.core.forward import Tensors
 from tfmeta.core.updates import Update
 
 # Named groups of what the outer loop learns: {"network": [...], "rates": [...]}.
@@ -63,7 +63,7 @@ class Method:
         support_loss: (fast, episode, run, k) to the loss that the inner loop lowers, or to a pair of it and what is to
             be kept. By default the learner's loss of `outputs` on the support set.
         keep: `tf.TensorSpec`s of what `support_loss` keeps in training.
-        seen: what the method looks at instead of an episode at test time, such as embeddings that are made once.
+        seen: what the method looks at instead of an episode at test time, such as embeddings made once.
         first_order: treat inner gradients as constants.
         gradient_mode: `"nested"` or `"mixed"`, two tapes or constant memory.
         task_loss: (params, episode, run) to a `TaskLoss`. By default the query loss after the inner loop.
@@ -95,7 +95,7 @@ class Method:
     update: Callable[[Params], Update] | None = None
     support_loss: Callable[..., Any] | None = None
     keep: Any = ()
-    seen: Callable[[Episode], Episode] = lambda episode: episode
+    seen: Callable[[Episode], Episode] | None = None
     first_order: bool = False
     gradient_mode: str = "nested"
     task_loss: Callable[[Params, Episode, Run], TaskLoss] | None = None
@@ -109,31 +109,8 @@ class Method:
     alone: tuple[Callable[..., tf.Tensor], str] | None = None
     scores: bool = True
     samples: int = 1
-    weights: Callable[[Tensors, int], Tensors] = lambda fast, k: fast
+    weights: Callable[[Tensors, int], Tensors] | None = None
     to_keras: Callable[..., keras.Model] | None = None
     call: Callable[..., tf.Tensor] | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    check: Callable[[Episode, bool], None] = lambda episode, training: None
-
-
-def plain(network: keras.Model, own: Mapping[str, Sequence[keras.Variable]] | None = None, **fields) -> Method:
-    """A method whose inner loop moves the parameters of a network as they are.
-
-    Args:
-        network: the built Keras model that adapts.
-        own: groups of what the outer loop learns besides, such as rates.
-        fields: the other fields of `Method`; any of those that this function fills, too.
-
-    Returns:
-        A `Method` with the groups `network` and `own`.
-
-    References:
-        Finn et al. (2017), algorithm 1. https://arxiv.org/abs/1703.03400
-    """
-
-    def outputs(fast, x, run, k):
-        return forward(network, fast, x, non_trainable=run.state)
-
-    parameters = {"network": network.trainable_variables} | dict(own or {})
-    filled = {"parameters": parameters, "start": lambda params, episode, run: params["network"], "outputs": outputs}
-    return Method(**(filled | fields))
+    check: Callable[[Episode, bool], None] | None = None

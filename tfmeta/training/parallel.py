@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfmeta.machine import threads
@@ -63,3 +64,17 @@ class Graphs:
                 autograph=False,  # there is no Python control flow to convert, and converting takes time
             )
         return self._compiled[key](tasks)
+
+
+def graph_settings(learner) -> tuple:
+    """What a learner's graphs are traced with: a changed setting must not be answered by an old graph.
+
+    Args:
+        learner: a `Shell`.
+
+    Returns:
+        Something that can be compared and hashed.
+    """
+    settings = [(name, value) for name, value in learner.options().items() if not isinstance(value, keras.Model)]
+    hashable = [(name, id(value) if callable(value) else repr(value)) for name, value in settings]
+    return (*hashable, tuple(variable.trainable for variable in learner.variables))

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfmeta.core.forward import Tensors
 from tfmeta.machine import threads
 from tfmeta.training import replicas, weight_decay
-from tfmeta.training.parallel import Graphs
+from tfmeta.training.parallel import Graphs, graph_settings
 
 
 def _prepare(optimizer: keras.optimizers.Optimizer, variables, undecayed) -> None:
@@ -38,9 +38,6 @@ class Shell(keras.Model, abc.ABC):
         Finn et al. (2017), algorithm 2. https://arxiv.org/abs/1703.03400
     """
 
-    # Whether sizes in the graph depend on data, which XLA must know beforehand.
-    sizes_depend_on_data = False
-
     def __init__(self, networks: Sequence[keras.Model], name: str | None = None):
         threads.prefer_tasks()
         super().__init__(name=name)
@@ -54,9 +51,14 @@ class Shell(keras.Model, abc.ABC):
         """What the outer loop learns, in named groups."""
 
     @property
+    @abc.abstractmethod
     def undecayed_groups(self) -> Sequence[str]:
         """Groups that are not weights of a network, which `Adam(weight_decay=...)` must leave alone."""
-        return ()
+
+    @property
+    @abc.abstractmethod
+    def sizes_depend_on_data(self) -> bool:
+        """Whether sizes in the graph depend on data; XLA must know them beforehand."""
 
     # -- compile ---------------------------------------------------------------------------------------------------
     def compile(
@@ -158,17 +160,11 @@ class Shell(keras.Model, abc.ABC):
         Returns:
             The results, each with a leading axis `[meta_batch_size]`.
         """
-        return self._graphs.map(function, tasks, signature, (self._graph_settings(), key))
-
-    def _graph_settings(self) -> tuple:
-        """What a graph is traced with: a changed setting must not be answered by an old graph."""
-        settings = [(n, v) for n, v in self.options().items() if not isinstance(v, keras.Model)]
-        hashable = [(n, id(v) if callable(v) else repr(v)) for n, v in settings]
-        return (*hashable, tuple(v.trainable for network in self._networks for v in network.variables))
+        return self._graphs.map(function, tasks, signature, (graph_settings(self), key))
 
     def forget_old_graphs(self) -> None:
         """Let Keras trace its steps again where a setting was changed since the last `fit` or `evaluate`."""
-        if self._graphs.changed(self._graph_settings()):
+        if self._graphs.changed(graph_settings(self)):
             self.train_function = self.test_function = None
 
     # -- saving ----------------------------------------------------------------------------------------------------

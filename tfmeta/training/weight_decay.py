@@ -1,4 +1,4 @@
-"""What an optimizer's weight decay must leave alone: what is learned and is no weight of a network."""
+"""Keep an optimizer's weight decay away from variables that are learned but are not weights of a network."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfmeta.algorithms.boil import BOIL
 from tfmeta.app.recipes import common
-from tfmeta.app.recipes.recipe import Option, Recipe
+from tfmeta.app.recipes.recipe import Recipe
 
 
 def _build(settings, train):

@@ -5,19 +5,8 @@ import numpy as np
 import pytest
 
 import tfmeta
+from tests.plotting.drawings import embeddings
 from tfmeta.plotting import COLOURS
-
-
-@pytest.fixture(autouse=True)
-def no_figure_is_left():
-    yield
-    plt.close("all")
-
-
-def embeddings(n_way=3, k_shot=2, n_query=4, dim=6, seed=0):
-    rng = np.random.default_rng(seed)
-    y, z = rng.permutation(np.repeat(np.arange(n_way), k_shot)), rng.permutation(np.repeat(np.arange(n_way), n_query))
-    return rng.normal(size=(len(y), dim)) + y[:, None], y, rng.normal(size=(len(z), dim)) + z[:, None], z
 
 
 def drawn(ax, n_way):

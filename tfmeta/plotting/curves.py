@@ -1,0 +1,74 @@
+"""Pictures of adaptation: accuracy or loss against inner steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfmeta.evaluation.curves import AdaptationCurve
+from tfmeta.plotting.palette import BEFORE, COLOURS, axes_or_new
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_adaptation_curve(
+    curve: AdaptationCurve | Sequence[AdaptationCurve], ax: Axes | None = None, *, quantity: str = "accuracy"
+) -> Axes:
+    """Draw accuracy or loss against inner steps, with 95 % intervals.
+
+    Args:
+        curve: one `AdaptationCurve`, or several to compare.
+        ax: axes to draw on; a new figure by default.
+        quantity: `"accuracy"` (in %) or `"loss"`; curves of regression have a loss only and fall back to it.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: if `curve` holds anything else.
+        ValueError: if `quantity` is neither, or there is no curve.
+
+    References:
+        Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
+    """
+    curves = [curve] if isinstance(curve, AdaptationCurve) else list(curve)
+    if not curves:
+        raise ValueError("curve must hold at least one AdaptationCurve. Received: an empty sequence")
+    for one in curves:
+        if not isinstance(one, AdaptationCurve):
+            raise TypeError(
+                f"curve must be an AdaptationCurve or several. Received: curve of type {type(one).__name__}"
+            )
+    if quantity not in ("accuracy", "loss"):
+        raise ValueError(f"quantity must be 'accuracy' or 'loss'. Received: quantity={quantity!r}")
+    if any("query_accuracy" not in one.mean for one in curves):
+        quantity = "loss"
+    scale = 100.0 if quantity == "accuracy" else 1.0
+    # The legend of several curves stands beside the axes: within, it would lie on one of them.
+    several = len(curves) > 1
+    ax = axes_or_new(ax, figsize=(7.0 if several else 5.0, 3.4))
+    for one, colour in zip(curves, COLOURS * len(curves), strict=False):
+        steps = np.arange(one.inner_steps + 1)
+        prefix = f"{one.label}, " if several else ""
+        for part, style, filled in (("query", "-", "white"), ("support", ":", colour)):
+            mean = scale * one.mean[f"{part}_{quantity}"]
+            half = scale * np.nan_to_num(one.interval[f"{part}_{quantity}"])
+            ax.plot(steps, mean, style, color=colour, marker="o", markersize=5, markerfacecolor=filled,
+                    label=f"{prefix}{part}")  # fmt: skip
+            ax.fill_between(steps, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+    start = scale * curves[0].mean[f"query_{quantity}"][0]
+    whose = f"{curves[0].label}, " if several else ""
+    ax.axhline(start, color=BEFORE, linestyle="--", linewidth=1, label=f"{whose}query, before adaptation")
+    ax.set_xlabel("inner steps")
+    ax.set_ylabel("accuracy (%)" if quantity == "accuracy" else "loss")
+    if quantity == "accuracy":
+        ax.set_ylim(0, 103)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if several else {}
+    ax.legend(frameon=False, fontsize="small", **beside)
+    counts = " and ".join(str(n) for n in sorted({one.episodes for one in curves}))
+    ax.set_title(f"mean and 95 % interval over n = {counts} episodes", fontsize="medium")
+    return ax
