@@ -125,7 +125,9 @@ def test_weights_of_another_architecture_are_refused(name, tmp_path):
     learner.save_weights(tmp_path / "small.weights.h5")
     config = learner.get_config()
     role = "network" if "network" in config else "encoder"
-    other = keras.Sequential([keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    other = keras.Sequential(
+        [keras.Input((16, 16, 1)), keras.layers.Flatten(), *(keras.layers.Dense(n) for n in (2, 3))]
+    )
     larger = type(learner).from_config(config | {role: keras.saving.serialize_keras_object(other)})
     with pytest.raises(ValueError, match=r"must be those of this learner.s architecture.*filepath=.*small.weights"):
         larger.load_weights(tmp_path / "small.weights.h5")

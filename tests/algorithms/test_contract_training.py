@@ -93,8 +93,9 @@ def test_save_and_load_are_exact_and_training_goes_on_equally(name, episodes, ti
     assert_same(everything(loaded), everything(learner), rtol=0)
     np.testing.assert_array_equal(loaded.query_outputs(one), learner.query_outputs(one))
     np.testing.assert_array_equal(loaded(one.query_x), learner(one.query_x))  # before any adaptation
-    for model in (learner, loaded):  # the optimizer's state was saved, too
-        model.fit(data, steps_per_epoch=2, verbose=0)
+    (batch,) = data.take(1)
+    for model in (learner, loaded):  # in Python, which test_eager_and_graph_agree compares with the graph
+        model.outer_step(batch)
     assert_same(everything(loaded), everything(learner), rtol=0)
     assert (largest_difference(values(learner), start) > 1e-4) == learns(learner)
     loaded.load_weights(tmp_path / "learner.weights.h5")
