@@ -72,7 +72,7 @@ def waves(kind, **options):
 
 METHODS = {
     "MAML": Row(on(tfmeta.MAML, inner_lr=0.2), waves(tfmeta.MAML, inner_lr=0.01)),
-    "FOMAML": Row(on(tfmeta.MAML, inner_lr=0.2, first_order=True), waves(tfmeta.MAML, inner_lr=0.01, first_order=True)),
+    "FOMAML": Row(on(tfmeta.MAML, inner_lr=0.2, first_order=True)),
     "MetaSGD": Row(on(tfmeta.MetaSGD, initial_rates=(0.05, 0.3)), waves(tfmeta.MetaSGD, initial_rates=0.01)),
     "ANIL": Row(on(tfmeta.ANIL, inner_lr=0.2, inner_steps=2), waves(tfmeta.ANIL, inner_lr=0.01, inner_steps=2)),
     "BOIL": Row(on(tfmeta.BOIL, inner_lr=0.2), waves(tfmeta.BOIL, inner_lr=0.01)),

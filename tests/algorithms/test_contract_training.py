@@ -113,7 +113,8 @@ def test_one_trace_per_shape_and_one_for_unknown_sizes(name, tiny):
         return
     batches = [next(iter(training_data(learner, tiny, n_query=n_query))) for n_query in (4, 5, 6)]
     unknown = Episode(*(tf.TensorSpec([3, None, *tensor.shape[2:]], tensor.dtype) for tensor in batches[0]))
-    learner.fit(tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=unknown), verbose=0)
+    data = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=unknown)
+    learner.fit(data.apply(tf.data.experimental.assert_cardinality(3)), verbose=0)
     assert len(traces) == before + 1
     assert all(np.isfinite(v).all() for v in values(learner))
 
