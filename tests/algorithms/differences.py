@@ -59,6 +59,12 @@ def largest_difference(a, b):
     return max(float(np.max(np.abs(np.subtract(x, y)))) for x, y in zip(a, b, strict=True))
 
 
+def in_graph(function):
+    """The same function of a list of tensors, traced once, for a difference that asks it many times."""
+    compiled = tf.function(lambda *params: function(list(params)), autograph=False)
+    return lambda params: compiled(*(tf.convert_to_tensor(w) for w in params))
+
+
 def assert_is_gradient(gradients, function, params, *, rel=1e-7, epsilon=1e-4):
     """Along three random directions, and along one for each tensor, against a fourth-order central difference."""
     rng = np.random.default_rng(1)

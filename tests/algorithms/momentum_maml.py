@@ -5,7 +5,9 @@ import tensorflow as tf
 
 from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import Update
+from tfmeta.core.validation import check_gradient_mode, check_number
 from tfmeta.training.episodic import EpisodicLearner
+from tfmeta.training.inputs import check_network
 from tfmeta.training.method import Method
 
 
@@ -23,6 +25,9 @@ def momentum(rate, decay):
 @keras.saving.register_keras_serializable("tests")
 class MomentumMAML(EpisodicLearner):
     def __init__(self, network, *, inner_lr=0.1, decay=0.5, inner_steps=3, gradient_mode="nested", name=None):
+        check_network(network, "network")
+        check_number("inner_lr", inner_lr)
+        check_gradient_mode(gradient_mode)
         super().__init__(network, inner_steps=inner_steps, name=name)
         self.inner_lr, self.decay, self.gradient_mode = inner_lr, decay, gradient_mode
         dtype = network.trainable_variables[0].dtype

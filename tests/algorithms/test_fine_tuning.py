@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.methods import network
 from tests.algorithms.pieces import task
 from tfmeta.datasets import labelled_batches
 from tfmeta.training import copies
@@ -15,7 +16,7 @@ SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 
 def small(seed=0, **options):
     keras.utils.set_random_seed(seed)
-    encoder = tfmeta.networks.conv4(filters=4, input_shape=(16, 16, 1))
+    encoder = network(head=False)
     options = {"inner_lr": 0.5, "eval_inner_steps": 5, **options}
     learner = tfmeta.FineTunedClassifier(encoder, options.pop("n_classes", 12), **options)
     learner.compile(optimizer=keras.optimizers.Adam(1e-2))
@@ -85,10 +86,10 @@ def test_with_the_encoder_every_parameter_takes_the_step_of_a_plain_tape(stream)
     assert np.abs(learner.query_outputs(one) - frozen).max() > 1e-3
 
 
-@pytest.mark.parametrize("adapt_encoder", [False, True])
-def test_support_items_classes_and_queries_permute(stream, adapt_encoder):
+# With the encoder as it is: tests/algorithms/test_contract_tasks.py.
+def test_support_items_classes_and_queries_permute(stream):
     episodes = next(iter(stream))
-    learner, one = warmed(episodes, adapt_encoder=adapt_encoder), task(episodes)
+    learner, one = warmed(episodes, adapt_encoder=True), task(episodes)
     outputs = learner.query_outputs(one).numpy()
     order, renaming = np.array([3, 0, 5, 1, 4, 2]), np.array([2, 0, 1], np.int32)
     shuffled = one._replace(support_x=tf.gather(one.support_x, order), support_y=tf.gather(one.support_y, order))
@@ -142,25 +143,11 @@ def test_a_training_step_is_that_of_a_keras_classifier(batches):
     np.testing.assert_allclose(learner.head.kernel, plain.head.kernel, rtol=1e-3, atol=1e-5)
 
 
-def test_it_learns_in_one_trace_and_a_saved_one_goes_on_equally(tiny, batches, stream, tmp_path):
-    learner, traces = small(name="mine"), []
-    original = type(learner).train_step
-    learner.train_step = lambda data: (traces.append(1), original(learner, data))[1]
-    history = learner.fit(batches, steps_per_epoch=20, epochs=2, validation_data=stream.take(2), verbose=0).history
-    assert history["loss"][-1] < history["loss"][0]
-    assert history["val_query_loss_after"][-1] < history["val_query_loss_before"][-1]
-    assert len(traces) == 1
-    learner.save(tmp_path / "learner.keras")
-    loaded = keras.models.load_model(tmp_path / "learner.keras")
-    one = task(next(iter(stream)))
-    assert (type(loaded), loaded.name, loaded.eval_inner_steps) == (tfmeta.FineTunedClassifier, "mine", 5)
-    np.testing.assert_array_equal(loaded.query_outputs(one), learner.query_outputs(one))
-    np.testing.assert_array_equal(loaded.predict(one.query_x, verbose=0), learner.predict(one.query_x, verbose=0))
-    assert learner.predict(one.query_x, verbose=0).shape == (12, 12)
-    for model in (learner, loaded):
-        model.fit(batches, steps_per_epoch=2, verbose=0)
-    for a, b in zip(learner.variables, loaded.variables, strict=True):
-        np.testing.assert_array_equal(a, b)
+def test_it_predicts_training_classes_and_its_score_says_how_it_adapts(tiny, stream):
+    learner, one = small(), task(next(iter(stream)))
+    predicted = learner.predict(one.query_x, verbose=0)
+    assert predicted.shape == (12, 12)
+    np.testing.assert_allclose(predicted, learner.head(learner.encoder(one.query_x)), rtol=1e-4, atol=1e-5)
     score = str(tfmeta.evaluate(learner, tiny, n_way=3, k_shot=2, episodes=20))
     assert "inner steps 5, inner lr 0.5, adapted head, batch norm: moving averages of training" in score
 

@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.methods import network
 from tests.algorithms.pieces import first, once, task
 from tfmeta.algorithms import matching
-from tfmeta.networks import support_set as similarity
+from tfmeta.core import distances as similarity
 from tfmeta.training import copies
 from tfmeta.training.comparison import embed
 
@@ -17,7 +18,7 @@ SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 
 def small(seed=0, **options):
     keras.utils.set_random_seed(seed)
-    learner = tfmeta.MatchingNetwork(tfmeta.networks.conv4(filters=4, input_shape=(16, 16, 1)), **options)
+    learner = tfmeta.MatchingNetwork(network(head=False), **options)
     learner.compile(optimizer=keras.optimizers.Adam(1e-2))
     return learner
 
@@ -32,11 +33,6 @@ def warmed(episodes, **options):
 @pytest.fixture
 def stream(tiny):
     return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
-
-
-def assert_same_weights(a, b):
-    for left, right in zip(a.variables, b.variables, strict=True):
-        np.testing.assert_array_equal(left, right)
 
 
 def naive_probabilities(support, labels, query, scale, distance="cosine"):
@@ -110,7 +106,7 @@ def test_far_classes_zero_vectors_and_empty_classes_have_finite_values_and_gradi
 
 
 # -- the learner ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("options", [{}, {"distance": "euclidean", "scale": 0.5, "learn_scale": False}])
+@pytest.mark.parametrize("options", [{}, {"distance": "euclidean", "scale": 50.0, "learn_scale": False}])
 def test_query_outputs_are_equation_1_on_embeddings_and_label_blind(stream, options):
     episodes = first(stream)
     learner, one = warmed(episodes, **options), task(episodes)
@@ -120,13 +116,6 @@ def test_query_outputs_are_equation_1_on_embeddings_and_label_blind(stream, opti
     assert np.ptp(expected) > 0.1
     np.testing.assert_allclose(np.exp(outputs), expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_array_equal(outputs, learner.query_outputs(one._replace(query_y=(one.query_y + 1) % 3)))
-    order, renaming = np.array([3, 0, 5, 1, 4, 2]), np.array([2, 0, 1], np.int32)
-    shuffled = one._replace(support_x=tf.gather(one.support_x, order), support_y=tf.gather(one.support_y, order))
-    np.testing.assert_allclose(learner.query_outputs(shuffled), outputs, rtol=1e-4, atol=1e-4)
-    renamed = one._replace(support_y=tf.gather(renaming, one.support_y))
-    np.testing.assert_allclose(learner.query_outputs(renamed).numpy()[:, renaming], outputs, rtol=1e-4, atol=1e-4)
-    reversed_ = learner.query_outputs(one._replace(query_x=one.query_x[::-1]))
-    np.testing.assert_allclose(reversed_[::-1], outputs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
@@ -168,44 +157,22 @@ def test_train_step_is_the_mean_gradient_by_finite_differences_scale_included(ra
         np.testing.assert_allclose(old - new, expected, rtol=1e-5, atol=1e-8)
 
 
-def test_adapt_gives_an_ordinary_model_that_is_saved_with_its_support_set(stream, tmp_path):
-    learner = small()
-    learner.fit(stream, steps_per_epoch=3, verbose=0)
-    one = task(first(stream))
-    before = [v.numpy() for v in learner.variables]
-    keep = [0, 1, 2, 3, 4] if len(set(one.support_y.numpy()[:5])) == 3 else [1, 2, 3, 4, 5]  # unequal shots, too
-    fewer = one._replace(support_x=tf.gather(one.support_x, keep), support_y=tf.gather(one.support_y, keep))
-    for some in (one, fewer):
-        adapted = learner.adapt(some.support_x.numpy().tolist(), some.support_y.numpy().astype(np.int64))
-        predicted = adapted.predict(one.query_x, verbose=0)
-        np.testing.assert_allclose(predicted, learner.query_outputs(some), rtol=1e-4, atol=1e-4)
-        adapted.save(tmp_path / "task.keras")
-        loaded = keras.models.load_model(tmp_path / "task.keras")
-        np.testing.assert_array_equal(loaded.predict(one.query_x, verbose=0), predicted)
-    for variable in adapted.variables:  # nothing done to the copy reaches the learner
-        variable.assign(tf.zeros_like(variable))
-    for old, variable in zip(before, learner.variables, strict=True):
-        np.testing.assert_array_equal(old, variable)
-
-
 @pytest.mark.parametrize("options", [{}, {"scale": 1.0, "learn_scale": False}, {"distance": "euclidean"}])
-def test_it_learns_in_one_trace_and_a_saved_one_goes_on_equally(stream, tmp_path, options):
-    learner, traces = small(name="mine", **options), []
-    original = type(learner).train_step
-    learner.train_step = lambda data: (traces.append(1), original(learner, data))[1]
-    history = learner.fit(stream, steps_per_epoch=15, epochs=2, validation_data=stream.take(2), verbose=0).history
-    assert history["loss"][-1] < history["loss"][0]
-    assert len(traces) == 1
+def test_the_scale_is_learned_unless_it_is_fixed_and_saved_and_adapted_with_its_learner(stream, tmp_path, options):
+    episodes = first(stream)
+    learner, one = warmed(episodes, name="mine", **options), task(episodes)
+    for _ in range(2):
+        learner.outer_step(episodes)
     if options.get("learn_scale", True):
         assert abs(np.exp(learner.log_scale.numpy()) - learner.scale) > 1e-3
+    else:
+        assert learner.log_scale is None
+    outputs = learner.query_outputs(one)
+    np.testing.assert_allclose(learner.adapt(one.support_x, one.support_y)(one.query_x), outputs, rtol=1e-4, atol=1e-4)
     learner.save(tmp_path / "learner.keras")
     loaded = keras.models.load_model(tmp_path / "learner.keras")
-    assert (type(loaded), loaded.name) == (tfmeta.MatchingNetwork, "mine")
-    one = task(first(stream))
-    np.testing.assert_array_equal(loaded.query_outputs(one), learner.query_outputs(one))
-    for model in (learner, loaded):
-        model.fit(stream, steps_per_epoch=2, verbose=0)
-    assert_same_weights(learner, loaded)
+    assert (type(loaded), loaded.name, loaded.options()["scale"]) == (tfmeta.MatchingNetwork, "mine", learner.scale)
+    np.testing.assert_array_equal(loaded.query_outputs(one), outputs)
 
 
 @pytest.mark.parametrize(
@@ -217,8 +184,6 @@ def test_it_learns_in_one_trace_and_a_saved_one_goes_on_equally(stream, tmp_path
         ({"processing_steps": 1.5}, r"processing_steps must be a whole number.*Received: processing_steps=1.5"),
     ],
 )
-def test_bad_settings_and_support_sets_are_named(options, message):
+def test_bad_settings_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         small(**options)
-    with pytest.raises(ValueError, match=r"every class present. Received: support_y=\[0, 2, 2\]"):
-        small().adapt(np.zeros((3, 16, 16, 1)), [0, 2, 2])

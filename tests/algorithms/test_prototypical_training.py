@@ -9,7 +9,6 @@ import tfmeta
 from tests.algorithms.pieces import first, once, task, weights
 from tfmeta.core.episode import Episode
 from tfmeta.training import copies
-from tfmeta.training.comparison import embed
 
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 
@@ -144,70 +143,3 @@ def test_dropout_is_new_for_every_task_and_step_and_off_in_evaluation(random_epi
     assert len(set(np.ravel(found))) == 6, "the same units are dropped for every task or in every step"
     plain = naive_loss(encoder(tf.concat([one.support_x[0], one.query_x[0]], axis=0)).numpy(), task(one))
     np.testing.assert_allclose(learner.measure(twin)["loss"], [plain, plain], rtol=1e-5)
-
-
-def test_fit_learns_and_every_way_in_reports_loss_and_accuracy(stream):
-    learner, episodes = small(), first(stream)
-    history = learner.fit(stream, steps_per_epoch=30, epochs=2, validation_data=stream.take(5), verbose=0).history
-    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
-    assert history["loss"][-1] < history["loss"][0]
-    measured = learner.measure(episodes)
-    for report in (
-        learner.evaluate(once(episodes), return_dict=True, verbose=0),
-        learner.test_on_batch(episodes, return_dict=True),
-    ):
-        for name in ("loss", "accuracy"):
-            assert report[name] == pytest.approx(np.mean(measured[name]), rel=1e-5)
-    np.testing.assert_allclose(
-        learner.predict(episodes.query_x[0], verbose=0),
-        embed(learner.encoder, episodes.query_x[0]),
-        rtol=1e-4,
-        atol=1e-4,
-    )
-
-
-def test_save_load_predict_are_exactly_equal_and_training_goes_on_equally(stream, tmp_path):
-    learner, one = small(name="mine"), task(first(stream))
-    learner.fit(stream, steps_per_epoch=3, verbose=0)
-    learner.save(tmp_path / "learner.keras")
-    loaded = keras.models.load_model(tmp_path / "learner.keras")
-    assert (type(loaded), loaded.name) == (tfmeta.PrototypicalNetwork, "mine")
-    assert_equal(weights(loaded.encoder), weights(learner.encoder))
-    np.testing.assert_array_equal(loaded.query_outputs(one), learner.query_outputs(one))
-    np.testing.assert_array_equal(loaded.predict(one.query_x, verbose=0), learner.predict(one.query_x, verbose=0))
-    predicted = [m.adapt(one.support_x, one.support_y).predict(one.query_x, verbose=0) for m in (learner, loaded)]
-    np.testing.assert_array_equal(*predicted)
-    for model in (learner, loaded):  # the optimizer's moments were saved, too
-        assert int(model.optimizer.iterations.numpy()) == 3
-        model.fit(stream, steps_per_epoch=2, verbose=0)
-    assert_equal(weights(loaded.encoder), weights(learner.encoder))
-
-
-def test_loading_weights_into_another_architecture_is_an_error(tmp_path):
-    small().save_weights(tmp_path / "small.weights.h5")
-    with pytest.raises(ValueError, match=r"must be those of this learner.s architecture.*Received: filepath=.*small"):
-        small(filters=8).load_weights(tmp_path / "small.weights.h5")
-    twin = small(seed=1)
-    twin.load_weights(tmp_path / "small.weights.h5")
-    assert_equal(weights(twin.encoder), weights(small().encoder))
-
-
-def test_one_trace_per_shape(tiny, stream):
-    learner, traces = small(), []
-    original = type(learner).train_step
-    learner.train_step = lambda data: (traces.append(1), original(learner, data))[1]
-    learner.fit(stream, steps_per_epoch=3, epochs=2, verbose=0)
-    learner.fit(tfmeta.episode_dataset(tiny, **SIZES, seed=5), steps_per_epoch=3, verbose=0)
-    assert len(traces) == 1
-    learner.fit(tfmeta.episode_dataset(tiny, **(SIZES | {"n_way": 5}), seed=5), steps_per_epoch=3, verbose=0)
-    assert len(traces) <= 3  # Keras relaxes the shape once, then keeps it
-
-
-def test_eager_and_graph_training_agree(stream):
-    ends = []
-    for eager in (False, True):
-        learner = small()
-        learner.compile(optimizer=keras.optimizers.SGD(0.1), run_eagerly=eager)
-        learner.fit(stream, steps_per_epoch=2, verbose=0)
-        ends.append(np.concatenate([np.ravel(v) for v in learner.encoder.variables]))
-    np.testing.assert_allclose(*ends, rtol=1e-3, atol=1e-4)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tfmeta
 from tests.algorithms.differences import assert_same, contribution, largest_difference, smooth_network
+from tests.algorithms.methods import network as images_network
 from tests.algorithms.pieces import task, weights
 from tfmeta import functional
 from tfmeta.algorithms.reptile import mini_batch, reptile_update
@@ -224,7 +225,7 @@ def test_evaluation_has_its_own_size_and_one_order_for_all(random_episodes):
 @pytest.mark.parametrize("transductive", [True, False])
 def test_mini_batches_in_both_evaluation_modes(tiny, transductive):
     keras.utils.set_random_seed(0)
-    learner = tfmeta.Reptile(tfmeta.networks.conv4(3, filters=2, input_shape=(16, 16, 1)), inner_batch_size=4)
+    learner = tfmeta.Reptile(images_network(), inner_batch_size=4)
     sizes = {"n_way": 3, "k_shot": 2, "n_query": 4}
     score = tfmeta.evaluate(learner, tiny, **sizes, episodes=5, transductive=transductive)
     (batch,) = tfmeta.episode_dataset(tiny, **sizes, meta_batch_size=5, seed=0).take(1)

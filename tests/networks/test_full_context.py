@@ -6,15 +6,9 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.test_matching import assert_same_weights, first, naive_probabilities, once, small, task, warmed
+from tests.algorithms.pieces import once, task
+from tests.algorithms.test_matching import naive_probabilities
 from tfmeta.networks import full_context
-
-SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
-
-
-@pytest.fixture
-def stream(tiny):
-    return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
 
 
 def sigmoid(x):
@@ -186,45 +180,6 @@ def test_train_step_is_the_mean_gradient_by_finite_differences(double, random_ep
             expected = (ends[0] - ends[1]) / 2e-5
             assert np.sum(slope * direction) == pytest.approx(expected, rel=1e-5, abs=1e-9)
         assert np.abs(slope).max() > 1e-6
-
-
-def test_classes_and_queries_permute(stream):
-    episodes = first(stream)
-    learner, one = warmed(episodes, full_context=True), task(episodes)
-    outputs = learner.query_outputs(one).numpy()
-    renaming = np.array([2, 0, 1], np.int32)
-    renamed = one._replace(support_y=tf.gather(renaming, one.support_y))
-    np.testing.assert_allclose(learner.query_outputs(renamed).numpy()[:, renaming], outputs, rtol=1e-4, atol=1e-4)
-    turned = learner.query_outputs(one._replace(query_x=one.query_x[::-1]))
-    np.testing.assert_allclose(turned[::-1], outputs, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.slow
-def test_it_learns_in_one_trace_is_saved_exactly_and_adapts(stream, tmp_path):
-    learner, traces = small(full_context=True, processing_steps=3), []
-    original = type(learner).train_step
-    learner.train_step = lambda data: (traces.append(1), original(learner, data))[1]
-    history = learner.fit(stream, steps_per_epoch=15, epochs=2, verbose=0).history
-    assert history["loss"][-1] < history["loss"][0]
-    assert len(traces) == 1
-    one = task(first(stream))
-    before = [v.numpy() for v in learner.variables]
-    adapted = learner.adapt(one.support_x, one.support_y)
-    predicted = adapted.predict(one.query_x, verbose=0)
-    np.testing.assert_allclose(predicted, learner.query_outputs(one), rtol=1e-4, atol=1e-4)
-    adapted.save(tmp_path / "task.keras")
-    learner.save(tmp_path / "learner.keras")
-    loaded = keras.models.load_model(tmp_path / "task.keras")
-    np.testing.assert_array_equal(loaded.predict(one.query_x, verbose=0), predicted)
-    for variable in adapted.variables:
-        variable.assign(tf.zeros_like(variable))
-    for old, variable in zip(before, learner.variables, strict=True):
-        np.testing.assert_array_equal(old, variable)
-    again = keras.models.load_model(tmp_path / "learner.keras")
-    np.testing.assert_array_equal(again.query_outputs(one), learner.query_outputs(one))
-    for model in (learner, again):
-        model.fit(stream, steps_per_epoch=2, verbose=0)
-    assert_same_weights(learner, again)
 
 
 def test_an_encoder_of_unknown_width_is_refused():

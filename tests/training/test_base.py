@@ -6,33 +6,26 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tests.algorithms.methods import THREE, borrow, network
 from tests.algorithms.pieces import first
-from tfmeta.core.episode import Episode
-from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.parallel import map_tasks
 
-SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 SCORED = {"n_way": 3, "k_shot": 2, "n_query": 4, "episodes": 8}
 
 
 def small_maml(seed=0):
     keras.utils.set_random_seed(seed)
-    network = tfmeta.networks.conv4(3, filters=4, input_shape=(16, 16, 1))
-    return tfmeta.MAML(network, inner_lr=0.2, inner_steps=1)
+    return tfmeta.MAML(network(), inner_lr=0.2)
 
 
 def small_prototypical(seed=0):
     keras.utils.set_random_seed(seed)
-    return tfmeta.PrototypicalNetwork(tfmeta.networks.conv4(filters=4, input_shape=(16, 16, 1)))
-
-
-def compiled(make, **options):
-    learner = make()
-    learner.compile(optimizer=keras.optimizers.Adam(1e-2), **options)
-    return learner
+    return tfmeta.PrototypicalNetwork(network(head=False))
 
 
 both = pytest.mark.parametrize("make", [small_maml, small_prototypical])
+# Whose graphs are there already: all that these tests ask is the shell's.
+shared = pytest.mark.parametrize("name", ["MAML", "PrototypicalNetwork"])
 
 
 def weights(learner):
@@ -46,29 +39,31 @@ def assert_equal(found, expected):
 
 @pytest.fixture
 def stream(tiny):
-    return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
+    return tfmeta.episode_dataset(tiny, **THREE, seed=0)
 
 
 # -- one meta-batch ------------------------------------------------------------------------------------------------
-@both
-def test_train_on_batch_is_a_step_of_fit_and_test_on_batch_a_step_of_evaluate(make, stream):
-    episodes, fitted, single = first(stream), compiled(make), compiled(make)
+@shared
+def test_train_on_batch_is_a_step_of_fit_and_test_on_batch_a_step_of_evaluate(name, stream):
+    episodes, learner = first(stream), borrow(name)
     data = tf.data.Dataset.from_tensors(episodes)
-    history = fitted.fit(data, verbose=0).history
-    report = single.train_on_batch(episodes, return_dict=True)
-    assert_equal(weights(single), weights(fitted))
+    history = learner.fit(data, verbose=0).history
+    fitted = weights(learner)
+    evaluated = learner.evaluate(data, return_dict=True, verbose=0)
+    learner = borrow(name)
+    report = learner.train_on_batch(episodes, return_dict=True)
+    assert_equal(weights(learner), fitted)
     assert set(report) == {"loss", "accuracy"} == set(history)
     assert report["loss"] == pytest.approx(history["loss"][0], rel=1e-6)
-    single.reset_metrics()
-    tested, evaluated = single.test_on_batch(episodes, return_dict=True), fitted.evaluate(data, verbose=0)
-    assert tested["loss"] == pytest.approx(evaluated if np.isscalar(evaluated) else evaluated[0], rel=1e-6)
-    assert_equal(weights(single), weights(fitted))
+    learner.reset_metrics()
+    tested = learner.test_on_batch(episodes, return_dict=True)
+    assert tested == pytest.approx(evaluated, rel=1e-6)
+    assert_equal(weights(learner), fitted)
 
 
-@both
-def test_every_epoch_starts_its_means_anew(make, stream):
-    learner = make()
-    learner.compile(optimizer=keras.optimizers.SGD(0.0))
+@shared
+def test_every_epoch_starts_its_means_anew(name, stream):
+    learner = borrow(name)
     data, other = (tf.data.Dataset.from_tensors(e) for e in stream.take(2))
     alone = [learner.evaluate(d, return_dict=True, verbose=0)["loss"] for d in (data, other)]
     together = learner.evaluate(data.concatenate(other), return_dict=True, verbose=0)["loss"]
@@ -116,23 +111,6 @@ def test_evaluate_traces_once_and_again_for_other_settings(make, tiny):
     assert len(calls) == 2 * once
 
 
-def test_a_changed_setting_is_not_answered_by_the_old_graph(tiny, stream):
-    learner, episodes = small_maml(), first(stream)
-    calls = count_calls(learner, "query_outputs")
-    learner.inner_lr = 0.0
-    before = tfmeta.evaluate(learner, tiny, **SCORED)
-    curve = tfmeta.adaptation_curve(learner, episodes, 2)
-    learner.inner_lr, once = 1.0, len(calls)
-    after = tfmeta.evaluate(learner, tiny, **SCORED)
-    assert len(calls) == 2 * once
-    assert after.accuracy > before.accuracy
-    np.testing.assert_allclose(curve.mean["query_loss"], curve.mean["query_loss"][0], rtol=1e-6)
-    assert np.ptp(tfmeta.adaptation_curve(learner, episodes, 2).mean["query_loss"]) > 1e-3
-    learner.inner_lr = 0.0
-    assert tfmeta.evaluate(learner, tiny, **SCORED) == before
-    assert len(calls) == 2 * once
-
-
 @both
 def test_a_kept_graph_sees_the_present_weights(make, tiny):
     learner, other = make(), make(seed=1)
@@ -147,16 +125,15 @@ def test_adaptation_curves_trace_once_per_number_of_steps(stream):
     calls = count_calls(learner, "adaptation_path")
     curves = [tfmeta.adaptation_curve(learner, stream.take(n), 3) for n in (1, 3, 1)]
     assert (once := len(calls)) <= 2
-    assert [curve.episodes for curve in curves] == [4, 12, 4]
+    assert [curve.episodes for curve in curves] == [3, 9, 3]
     np.testing.assert_array_equal(curves[0].mean["query_loss"], curves[2].mean["query_loss"])
     assert tfmeta.adaptation_curve(learner, stream.take(1), 5).inner_steps == 5
     assert len(calls) == 2 * once
 
 
 # -- saving ----------------------------------------------------------------------------------------------------------
-@both
-def test_compile_settings_and_the_schedule_are_saved(make, stream, tmp_path):
-    learner = make()
+def test_compile_settings_and_the_schedule_are_saved(stream, tmp_path):
+    learner = small_prototypical()
     rate = keras.optimizers.schedules.CosineDecay(1e-2, 4)
     learner.compile(optimizer=keras.optimizers.SGD(rate, momentum=0.9), steps_per_execution=2, run_eagerly=False)
     learner.fit(stream, steps_per_epoch=2, verbose=0)
@@ -171,14 +148,10 @@ def test_compile_settings_and_the_schedule_are_saved(make, stream, tmp_path):
 
 
 @both
-def test_a_learner_that_was_not_compiled_is_saved_and_says_so_in_fit(make, stream, tmp_path):
+def test_a_learner_that_was_not_compiled_is_saved(make, tmp_path):
     learner = make()
-    assert learner.get_compile_config() is None
     learner.save(tmp_path / "learner.keras")
-    loaded = keras.models.load_model(tmp_path / "learner.keras")
-    assert_equal(weights(loaded), weights(learner))
-    with pytest.raises(ValueError, match=r"compile\(\)"):
-        loaded.fit(stream, steps_per_epoch=1, verbose=0)
+    assert_equal(weights(keras.models.load_model(tmp_path / "learner.keras")), weights(learner))
 
 
 # -- callbacks -------------------------------------------------------------------------------------------------------
@@ -190,11 +163,11 @@ class PowerCut(keras.callbacks.Callback):
             raise InterruptedError("power cut")
 
 
-@both
-def test_a_run_that_backup_and_restore_resumes_equals_the_uninterrupted_one(make, tiny, tmp_path):
+def test_a_run_that_backup_and_restore_resumes_equals_the_uninterrupted_one(tiny, tmp_path):
     def run(start=0, callbacks=()):
-        learner = compiled(make)
-        data = tfmeta.episode_dataset(tiny, **SIZES, seed=0, start=start)
+        learner = small_prototypical()
+        learner.compile(optimizer=keras.optimizers.Adam(1e-2))
+        data = tfmeta.episode_dataset(tiny, **THREE, seed=0, start=start)
         learner.fit(data, steps_per_epoch=2, epochs=4, callbacks=list(callbacks), verbose=0)
         return learner
 
@@ -206,9 +179,9 @@ def test_a_run_that_backup_and_restore_resumes_equals_the_uninterrupted_one(make
     assert_equal(weights(resumed), weights(run()))
 
 
-@both
-def test_early_stopping_restores_the_best_weights(make, stream):
-    learner, ends = compiled(make), []
+@shared
+def test_early_stopping_restores_the_best_weights(name, stream):
+    learner, ends = borrow(name), []
     record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(weights(learner)))
     stop = keras.callbacks.EarlyStopping("val_loss", min_delta=1e6, patience=2, restore_best_weights=True)
     data = {"steps_per_epoch": 1, "epochs": 9, "validation_data": stream.take(1), "verbose": 0}
@@ -219,45 +192,33 @@ def test_early_stopping_restores_the_best_weights(make, stream):
 
 
 # -- what else a Keras model can -----------------------------------------------------------------------------------
-@both
-def test_predict_and_call_are_the_network_before_adaptation(make, stream):
-    learner, x = make(), first(stream).query_x[0]
+@shared
+def test_predict_and_call_are_the_network_before_adaptation(name, stream):
+    learner, x = borrow(name), first(stream).query_x[0]
     expected = learner.network(x, training=False)
     np.testing.assert_allclose(learner(x), expected, rtol=1e-6)
     np.testing.assert_allclose(learner.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-7)
     assert learner.count_params() == learner.network.count_params()
     lines = []
     learner.summary(print_fn=lines.append)
-    assert "conv4" in "".join(lines)
+    assert learner.network.name in "".join(lines)
 
 
-def test_the_base_is_abstract():
-    with pytest.raises(TypeError, match="abstract"):
-        EpisodicLearner(tfmeta.networks.mlp(3))
-
-
-@both
-def test_a_dataset_of_something_else_is_refused(make, stream):
-    learner = compiled(make)
-    pairs = tf.data.Dataset.from_tensors((np.zeros((3, 16, 16, 1)), np.zeros(3)))
-    for method in (learner.fit, learner.evaluate):
-        with pytest.raises(TypeError, match=r"x must be a tf.data.Dataset of Episode.*Received: x of type"):
-            method(pairs)
-    other = Episode(*(t[:, :, 1:] if t.shape.rank > 2 else t for t in first(stream)))  # 15x16 pixels
-    with pytest.raises(ValueError, match=r"\(16, 16, 1\). Received: support_x with \(15, 16, 1\)"):
-        learner.evaluate(tf.data.Dataset.from_tensors(other))
+@shared
+def test_validation_data_of_another_kind_are_refused(name, stream):
+    with pytest.raises(TypeError, match=r"validation_data must be a tf.data.Dataset of Episode"):
+        borrow(name).fit(stream, steps_per_epoch=1, validation_data=(np.zeros(3), np.zeros(3)))
 
 
 @both
-def test_weight_decay_and_clipping_of_the_optimizer_reach_the_outer_loop(make, tiny):
+def test_weight_decay_and_clipping_of_the_optimizer_reach_the_outer_loop(make, stream):
     """Both are Keras's own options; what is tested is that a learner's step goes through them."""
 
     def moved(**options):
         learner = make()
         learner.compile(optimizer=keras.optimizers.SGD(0.1, **options))
         before = [v.numpy() for v in learner.trainable_variables]
-        stream = tfmeta.episode_dataset(tiny, **SIZES, seed=0)
-        learner.fit(stream, steps_per_epoch=1, verbose=0)
+        learner.outer_step(first(stream))
         return before, [v.numpy() - b for v, b in zip(learner.trainable_variables, before, strict=True)]
 
     start, plain = moved()

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
+from tfmeta.core.validation import check_steps
 from tfmeta.datasets import sinusoid_episodes
 from tfmeta.training import inputs
 
@@ -42,6 +43,10 @@ def test_support_sets_become_tensors_of_the_types_of_training():
     ("x", "y", "message"),
     [
         (1.0, 1, r"same number of examples, at least one. Received: support_x with shape=\(\)"),
+        (np.zeros((0, 16, 16, 1)), [], r"at least one. Received: support_x with shape=\(0, 16"),
+        (np.zeros((3, 1)), [0, 1, 3], r"every class present. Received: support_y=\[0, 1, 3\]"),
+        (np.full((3, 16, 16, 1), np.nan), [0, 1, 2], r"must be finite. Received: support_x with 768 NaN"),
+        (np.zeros((3, 2), np.uint8), [0, 1, 2], r"floats in \[0, 1\]. Received: support_x with dtype=uint8"),
         (np.zeros((2, 1)), np.zeros((3, 1)), r"support_x with shape=\(2, 1\), support_y with shape=\(3, 1\)"),
         (np.zeros((3, 1)), [1, 2, 3], r"labels must run from 0 to n_way - 1.*Received: support_y=\[1, 2, 3\]"),
         (np.zeros((2, 1)), [[0], [1]], r"labels must run from 0.*Received: support_y=\[\[0\], \[1\]\]"),
@@ -56,10 +61,10 @@ def test_bad_support_sets_are_named(x, y, message):
 
 @pytest.mark.parametrize("value", [-1, 1.5, True, "3", None])
 def test_numbers_of_steps(value):
-    inputs.check_steps(inner_steps=0)
-    inputs.check_steps(inner_steps=np.int64(3))
+    check_steps(inner_steps=0)
+    check_steps(inner_steps=np.int64(3))
     with pytest.raises(ValueError, match=r"at least 0. Received: inner_steps="):
-        inputs.check_steps(inner_steps=value)
+        check_steps(inner_steps=value)
 
 
 def test_classification_or_regression(random_episodes):

@@ -88,7 +88,7 @@ class FineTunedClassifier(EpisodicLearner):
             start=self._start,
             outputs=self._outputs,
             update=lambda params: sgd(self.inner_lr),
-            seen=self._seen,
+            seen=self._embedded,
             learn=self._learn,
             check_data=self._check_images,
             makes_head=True,
@@ -134,7 +134,7 @@ class FineTunedClassifier(EpisodicLearner):
                 )
 
     # -- a new task ----------------------------------------------------------------------------------------------
-    def _seen(self, episode: Episode) -> Episode:
+    def _embedded(self, episode: Episode) -> Episode:
         """Embeddings, made once, where the encoder stays as it is; else the images."""
         if self.adapt_encoder:
             return episode

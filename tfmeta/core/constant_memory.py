@@ -99,6 +99,8 @@ def adapt_in_constant_memory(
         nest["results"] = results
 
         def backwards(*above):
+            # The gradient of what was looked up in a table comes as slices of it.
+            above = [tf.convert_to_tensor(bar) if isinstance(bar, tf.IndexedSlices) else bar for bar in above]
             params_bar, state_bar, _, seen_bar = tf.nest.pack_sequence_as(results, above)
 
             def step_back(i, params_bar, state_bar, learned_bar):
@@ -149,7 +151,7 @@ def _hessian_product(loss, params, k, positions, vector) -> list[tf.Tensor]:
             tape.watch(params)
             value, _ = with_kept(loss(params, k))
         gradients = gradient(tape, value, params)
-    return forward_mode.jvp(gradients, **_ZERO)
+    return [tf.convert_to_tensor(product) for product in forward_mode.jvp(gradients, **_ZERO)]
 
 
 def _watched_product(watch: Watch, params, k, bars) -> list[tf.Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -32,7 +34,7 @@ def query_outputs(learner, episode: Episode, transductive: bool, key: tf.Tensor)
     found = [_outputs_of_one(learner, episode, transductive, Run(key=key * samples + i)) for i in range(samples)]
     if not inputs.is_classification(episode):
         return tf.reduce_mean(tf.stack(found), axis=0)
-    return tf.reduce_logsumexp(tf.nn.log_softmax(tf.stack(found)), axis=0) - tf.math.log(float(samples))
+    return tf.reduce_logsumexp(tf.nn.log_softmax(tf.stack(found)), axis=0) - math.log(samples)
 
 
 def _outputs_of_one(learner, episode: Episode, transductive: bool, run: Run) -> tf.Tensor:
