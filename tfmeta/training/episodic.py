@@ -70,10 +70,7 @@ class EpisodicLearner(Shell, abc.ABC):
         self, params: Params, episode: Episode, run: Run, *, steps: int | None = None, first_order: bool | None = None,
         watch: Watch | None = None,
     ) -> Adapted:  # fmt: skip
-        """The inner loop of one task, in training and at test time. Parameters are as the method's `start` makes them.
-
-        Steps and order are by default those of training or of test time, as `run` says.
-        """
+        """The inner loop of one task; steps and order are by default those of training or of test time, as `run` says."""
         method = self.method
         fast = method.start(params, episode, run)
         if method.update is None:
@@ -179,7 +176,9 @@ class EpisodicLearner(Shell, abc.ABC):
         """
         steps = self.eval_inner_steps if inner_steps is None else inner_steps
         with without_dropout(self.network):
-            fast = self.adapted(self.parameters(), self._seen(episode), Run(), steps=steps).params
+            fast = self.adapted(
+                self.parameters(), self._seen(episode), Run(key=tf.zeros([], tf.int64)), steps=steps
+            ).params
         return list(fast) if self.method.weights is None else self.method.weights(fast, steps)
 
     def query_outputs(
@@ -221,9 +220,9 @@ class EpisodicLearner(Shell, abc.ABC):
         return steps | dict(self.method.settings)
 
     def adaptation_path(self, episode: Episode, inner_steps: int) -> dict[str, tf.Tensor]:
-        """`support_loss`, `query_loss` and, for classification, `support_accuracy`, `query_accuracy` of one task.
+        """Support and query loss of one task, and accuracies for classification (Finn et al., 2017, figure 3).
 
-        Each is float32 `[inner_steps + 1]`, the first entry before adaptation (Finn et al., 2017, figure 3).
+        Each is float32 `[inner_steps + 1]`, the first entry before adaptation.
         """
         return judging.adaptation_path(self, self._seen(episode), inner_steps)
 

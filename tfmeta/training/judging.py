@@ -93,7 +93,7 @@ def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf
     Returns:
         `[inner_steps + 1]` for each of `path_names`.
     """
-    run, names = Run(), path_names(episode)
+    run, names = Run(key=tf.zeros([], tf.int64)), path_names(episode)
 
     def look(fast, k):
         found = {}
