@@ -70,9 +70,9 @@ def test_right():
     [
         (lambda m, e: labels(m.query_outputs(e)), "let them see each other"),
         (lambda m, e: labels(one_by_one(m, e, m.fast_weights(e), lambda q: q)), "alone in its batch"),
-        (lambda m, e: labels(functional.forward(m.learner, m.fast_weights(e), e.query_x, training=False)), "averages"),
+        (lambda m, e: labels(functional.forward(m.network, m.fast_weights(e), e.query_x, training=False)), "averages"),
         (lambda m, e: labels(one_by_one(m, e, theta(m), beside_support(e))), "nothing was adapted"),
-        (lambda m, e: labels(functional.forward(m.learner, theta(m), e.query_x)), "nothing was adapted, and all"),
+        (lambda m, e: labels(functional.forward(m.network, theta(m), e.query_x)), "nothing was adapted, and all"),
         (on_queries, "adapted on the query set"),
         (lambda m, e: labels(one_by_one(m, e, m.fast_weights(e), beside_support(e), row=0)), "a support image"),
         (lambda m, e: labels(logits(m, e), axis=0), "the argmax went over the queries"),

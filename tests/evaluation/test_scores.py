@@ -186,7 +186,7 @@ def test_scoring_leaves_the_learner_as_it_is(tiny, make):
         ({"episodes": 10.0}, r"Received: episodes=10.0"),
         ({"seed": -1}, r"Received: seed=-1"),
         ({"k_shot": 5}, r"class 'Tagalog/character00' has 7 images, but k_shot=5 \+ n_query=4 need 9 \(3 of 8 classes"),
-        ({"n_way": 4}, r"must be n_way=4 wide.*Received: learner='conv4' with outputs of shape \(3,\)"),
+        ({"n_way": 4}, r"must be n_way=4 wide.*Received: network='conv4' with outputs of shape \(3,\)"),
     ],
 )
 def test_bad_settings_are_named(unequal, options, message):
@@ -195,7 +195,9 @@ def test_bad_settings_are_named(unequal, options, message):
 
 
 def test_bad_learners_and_data_are_named(tiny):
-    with pytest.raises(TypeError, match=r"must be a tfmeta learner. Received: learner of type Functional"):
+    with pytest.raises(
+        TypeError, match=r"cannot adapt to classes that it does not know.*Received: data of type ImageClasses"
+    ):
         tfmeta.evaluate(tfmeta.networks.conv4(3), tiny, **TASKS)
     with pytest.raises(TypeError, match=r"data must be an ImageClasses.*Received: data of type ndarray"):
         tfmeta.evaluate(small_maml(), tiny.images, **TASKS)
@@ -226,7 +228,7 @@ def plain_cosine(learner):
 )
 def test_a_changed_setting_changes_the_next_score(tiny, make, name, value):
     """Graphs are kept between scores: for as long as every setting that they depend on stays."""
-    learner = make(small_maml(n_way=3).learner)
+    learner = make(small_maml(n_way=3).network)
     before = tfmeta.evaluate(learner, tiny, **TASKS, episodes=20)
     setattr(learner, name, value)
     after = tfmeta.evaluate(learner, tiny, **TASKS, episodes=20)
@@ -238,5 +240,5 @@ def test_a_changed_setting_changes_the_next_score(tiny, make, name, value):
 
 
 def test_a_score_says_the_scale_that_was_not_learned(tiny):
-    learner = plain_cosine(small_maml().learner)
+    learner = plain_cosine(small_maml().network)
     assert tfmeta.evaluate(learner, tiny, **TASKS, episodes=2).settings == {"distance": "cosine", "scale": 5.0}

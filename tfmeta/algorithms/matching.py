@@ -194,7 +194,7 @@ class MatchingNetwork(EpisodicLearner):
             own["query_context"] = self.query_context.trainable_variables
         return comparison(
             self,
-            self._logits,
+            self.logits,
             own,
             undecayed=("scale",) if self.learn_scale else (),
             to_keras=self._to_keras,
@@ -213,8 +213,8 @@ class MatchingNetwork(EpisodicLearner):
             return support
         return self._with_context(self.support_context, own["support_context"], support)
 
-    def _logits(self, support, labels, query, n_way, own) -> tf.Tensor:
-        """Equation 1."""
+    def logits(self, support, labels, query, n_way, own) -> tf.Tensor:
+        """Equation 1: class scores `[n_query, n_way]`, from the values `own` of the groups besides the encoder."""
         support = self._support_embeddings(support, own)
         if self.full_context:
             query = self._with_context(self.query_context, own["query_context"], query, support)

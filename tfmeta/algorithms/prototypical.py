@@ -101,11 +101,11 @@ class PrototypicalNetwork(EpisodicLearner):
     @property
     def method(self) -> Method:
         """Equation 2."""
-        return comparison(
-            self,
-            lambda support, labels, query, n_way, own: prototypical_logits(support, labels, query, n_way),
-            to_keras=self._to_keras,
-        )
+        return comparison(self, self.logits, to_keras=self._to_keras)
+
+    def logits(self, support, labels, query, n_way, own) -> tf.Tensor:
+        """Equation 2: class scores `[n_query, n_way]`."""
+        return prototypical_logits(support, labels, query, n_way)
 
     def _to_keras(self, fast, support_x, support_y) -> keras.Model:
         """Equation 8: a copy of the encoder with the linear head W = 2 c_k, b = -|c_k|^2.

@@ -189,13 +189,13 @@ def draw_run(
 
     matplotlib.use("Agg")
     out = Path(out)
-    names = ["log.png", "episode.png", "adaptation.png" if hasattr(learner, "adaptation_path") else "embedding.png"]
+    names = ["log.png", "episode.png", "adaptation.png" if learner.has_inner_loop else "embedding.png"]
     existing = [str(out / name) for name in names if (out / name).exists()]
     if existing and not force:
         raise FileExistsError(f"{', '.join(existing)} exists and is not overwritten; say --force to replace it")
     out.mkdir(parents=True, exist_ok=True)
     task = {"n_way": settings.n_way, "k_shot": settings.k_shot, "seed": seed, "force": force}
-    last = draw_adaptation if hasattr(learner, "adaptation_path") else draw_embedding
+    last = draw_adaptation if learner.has_inner_loop else draw_embedding
     return [
         draw_log(Path(run) / "log.csv", out / names[0], force=force),
         draw_episode(learner, test, out / names[1], **task),

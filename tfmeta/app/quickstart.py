@@ -143,7 +143,7 @@ def _score(learner: Learner, test: ImageClasses) -> Score:
 
 def _before(learner: Learner, settings: TrainSettings, test: ImageClasses) -> Score | None:
     """The trained learner without its inner steps. A prototypical network has no classes before it has prototypes."""
-    if not hasattr(learner, "adaptation_path"):
+    if not learner.has_inner_loop:
         return None
     unadapted = _build(dataclasses.replace(settings, eval_inner_steps=0), test)
     unadapted.set_weights(learner.get_weights())

@@ -71,7 +71,7 @@ def adaptation_curve(
     References:
         Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
     """
-    if not isinstance(learner, EpisodicLearner) or learner.method.update is None:
+    if not isinstance(learner, EpisodicLearner) or not learner.has_inner_loop:
         raise TypeError(
             "only a learner with an inner loop has an adaptation curve. "
             f"Received: learner of type {type(learner).__name__}"

@@ -31,13 +31,12 @@ class EpisodicLearner(Shell, abc.ABC):
         network: the built Keras model that is learned.
         inner_steps: inner steps in training.
         eval_inner_steps: inner steps when evaluated or adapted; `inner_steps` by default.
-        loss: function of (targets, outputs), a Keras loss or its name. By default cross-entropy of logits for integer
-            labels and mean squared error otherwise.
+        loss: function of (targets, outputs), a Keras loss or its name; by default cross-entropy for integer labels and
+            mean squared error otherwise.
         name: Keras name.
 
     References:
-        Vinyals et al. (2016), section 3: training conditions are made to match test conditions.
-        https://arxiv.org/abs/1606.04080
+        Vinyals et al. (2016), section 3. https://arxiv.org/abs/1606.04080
     """
 
     def __init__(self, network, *, inner_steps=0, eval_inner_steps=None, loss=None, name: str | None = None):
@@ -57,6 +56,8 @@ class EpisodicLearner(Shell, abc.ABC):
     def method(self) -> Method:
         """What the method says of one task, by the learner's present settings."""
 
+    has_inner_loop = property(lambda self: self.method.update is not None, doc="Whether it adapts in steps.")
+
     # -- one task --------------------------------------------------------------------------------------------------
     def loss_of(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """The loss of both loops on one batch, a scalar."""
@@ -70,7 +71,7 @@ class EpisodicLearner(Shell, abc.ABC):
         self, params: Params, episode: Episode, run: Run, *, steps: int | None = None, first_order: bool | None = None,
         watch: Watch | None = None,
     ) -> Adapted:  # fmt: skip
-        """The inner loop of one task; steps and order are by default those of training or of test time, as `run` says."""
+        """The inner loop of one task; steps and order are by default those of training or of test time (`run`)."""
         method = self.method
         fast = method.start(params, episode, run)
         if method.update is None:
@@ -216,7 +217,7 @@ class EpisodicLearner(Shell, abc.ABC):
 
     def evaluation_settings(self) -> dict[str, Any]:
         """Settings at test time that a reader of a score must know."""
-        steps = {} if self.method.update is None else {"inner_steps": self.eval_inner_steps}
+        steps = {"inner_steps": self.eval_inner_steps} if self.has_inner_loop else {}
         return steps | dict(self.method.settings)
 
     def adaptation_path(self, episode: Episode, inner_steps: int) -> dict[str, tf.Tensor]:
@@ -227,7 +228,7 @@ class EpisodicLearner(Shell, abc.ABC):
         return judging.adaptation_path(self, self._seen(episode), inner_steps)
 
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
-        """What `evaluate` reports of a meta-batch, without learning; one value a task."""
+        """What `evaluate` reports of a meta-batch, one value a task."""
         return judging.measure(self, episodes)
 
     def test_step(self, data) -> dict[str, tf.Tensor]:
@@ -265,7 +266,7 @@ class EpisodicLearner(Shell, abc.ABC):
         task = inputs.support_task(self, support_x, support_y)
         if inner_steps is not None:
             check_steps(inner_steps=inner_steps)
-            if self.method.update is None:
+            if not self.has_inner_loop:
                 raise ValueError(f"{type(self).__name__} has no inner loop. Received: inner_steps={inner_steps}")
         return judging.adapted_model(self, task, inner_steps)
 

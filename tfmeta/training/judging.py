@@ -123,7 +123,7 @@ def measure(learner, episodes: Episode) -> dict[str, tf.Tensor]:
     Returns:
         Loss and accuracy, one value a task; with an inner loop also those before and after it, on support and query.
     """
-    if learner.method.update is None:
+    if not learner.has_inner_loop:
         return _measure_once(learner, episodes)
 
     def one_task(episode):

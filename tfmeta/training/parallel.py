@@ -27,6 +27,8 @@ def map_tasks(function: Callable[[Any], Any], tasks: Any, signature: Any) -> Any
     References:
         Finn et al. (2017), algorithm 2, line 4: "for all tasks". https://arxiv.org/abs/1703.03400
     """
+    # There is no Python control flow to convert, and converting takes time.
+    function = tf.autograph.experimental.do_not_convert(function)
     return tf.map_fn(function, tasks, parallel_iterations=threads.parallel_tasks(), fn_output_signature=signature)
 
 
