@@ -186,6 +186,11 @@ class MatchingNetwork(EpisodicLearner):
         return embed(self.encoder, x)
 
     @property
+    def own_variables(self) -> list[keras.Variable]:
+        """What is learned besides the encoder: the scale's logarithm and the LSTMs' weights, as far as there are any."""
+        return self.meta_variables[len(self.encoder.trainable_variables) :]
+
+    @property
     def method(self) -> Method:
         """Equation 1, in logarithms; weight decay would draw the scale to 1."""
         own = {"scale": [self.log_scale]} if self.learn_scale else {}

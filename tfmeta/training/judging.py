@@ -109,7 +109,7 @@ def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf
     watch = Watch(look, dict.fromkeys(names, SCALAR))
     with without_dropout(learner.network):
         end = learner.adapted(learner.parameters(), episode, run, steps=inner_steps, watch=watch)
-        last = look(end.params, tf.constant(inner_steps))
+        last = look(end.params, tf.convert_to_tensor(inner_steps))
     return {name: tf.concat([end.seen[name], last[name][None]], axis=0) for name in names}
 
 
