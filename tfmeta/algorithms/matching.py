@@ -187,7 +187,7 @@ class MatchingNetwork(EpisodicLearner):
 
     @property
     def own_variables(self) -> list[keras.Variable]:
-        """What is learned besides the encoder: the scale's logarithm and the LSTMs' weights, as far as there are any."""
+        """What is learned besides the encoder: the scale's logarithm, the LSTMs' weights, as far as there are any."""
         return self.meta_variables[len(self.encoder.trainable_variables) :]
 
     @property
