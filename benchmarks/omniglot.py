@@ -56,11 +56,11 @@ def score(settings, folder):
         A list of scores as dictionaries: all queries together, and one by one where that is another thing.
     """
     from tfmeta import evaluate
-    from tfmeta.app import learners
+    from tfmeta.app import building
 
     _, trained = runs.load_run(folder)
     data = runs.load_data(settings.dataset)
-    learner = learners.build_learner(settings, data.train)
+    learner = building.build_learner(settings, data.train)
     learner.set_weights(trained.get_weights())
     modes = [True, False]
     if learner.batch_norm_mode(transductive=True) == learner.batch_norm_mode(transductive=False):

@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from tfmeta.app.presets import CELLS, PRESETS
+from tfmeta.app.presets import COLUMNS, PRESETS
 
 
 def clearly_better(one, other):
@@ -67,7 +67,7 @@ def orders(rows, labels):
     """
     found = {row["cell"]: row["scores"][0] for row in rows}
     lines = ["| Setting | here | in the papers | the other way round |", "| --- | --- | --- | --- |"]
-    for n_way, k_shot in CELLS:
+    for n_way, k_shot in COLUMNS:
         cells = {method: f"{method}-omniglot-{n_way}w{k_shot}s" for method in labels}
         ours = {m: (100 * found[c]["accuracy"], 100 * found[c]["interval"]) for m, c in cells.items() if c in found}
         stated = {m: PRESETS[cells[m]].paper for m in ours}

@@ -33,11 +33,11 @@ def steps_per_second(settings):
     Returns:
         Steps per second, tracing not counted.
     """
-    from tfmeta.app import learners, runs
+    from tfmeta.app import building, runs
 
     data = runs.load_data(settings.dataset)
-    learner = learners.build_learner(settings, data.train)
-    batches = iter(learners.training_data(settings, data.train))
+    learner = building.build_learner(settings, data.train)
+    batches = iter(building.training_data(settings, data.train))
     learner.make_train_function()
     learner.optimizer.iterations.assign(settings.steps // 2)  # MAML++'s early steps are longer than most
     for _ in range(3):

@@ -17,19 +17,19 @@ from benchmarks.omniglot_order import orders
 from benchmarks.omniglot_speed import projected_hours
 from benchmarks.table import replace_between
 from tfmeta.app.methods import RECIPES
-from tfmeta.app.presets import CELLS, PRESETS
+from tfmeta.app.presets import COLUMNS, PRESETS
 from tfmeta.machine import files
 
 # preset's name of a method -> its name in the tables, in their order
 LABELS = {recipe.preset or recipe.method: recipe.label for recipe in RECIPES.values()}
 # methods that learn; the picture's axes begin at the worst of them
 LEARNED = {recipe.preset or recipe.method for recipe in RECIPES.values() if recipe.learns}
-TITLES = [f"{n_way}-way {k_shot}-shot" for n_way, k_shot in CELLS]
+TITLES = [f"{n_way}-way {k_shot}-shot" for n_way, k_shot in COLUMNS]
 
 
 def cell_name(method, index):
     """The preset of a method's cell."""
-    n_way, k_shot = CELLS[index]
+    n_way, k_shot = COLUMNS[index]
     return f"{method}-omniglot-{n_way}w{k_shot}s"
 
 
@@ -58,10 +58,10 @@ def overview(rows, speeds=None):
         Markdown: ours with all queries together, in brackets one at a time where that differs, and the paper's.
     """
     found = {row["cell"]: row for row in rows}
-    lines = ["| Method | " + " | ".join(TITLES) + " |", "| --- |" + " ---: |" * len(CELLS)]
+    lines = ["| Method | " + " | ".join(TITLES) + " |", "| --- |" + " ---: |" * len(COLUMNS)]
     for method, label in LABELS.items():
         cells = []
-        for index in range(len(CELLS)):
+        for index in range(len(COLUMNS)):
             name = cell_name(method, index)
             if name not in found:
                 hours = projected_hours(name, speeds or {})
@@ -130,8 +130,8 @@ def draw(content, path):
     from matplotlib import pyplot as plt
 
     found = {row["cell"]: row for row in content["rows"]}
-    methods = [m for m in LABELS if any(cell_name(m, i) in found for i in range(len(CELLS)))]
-    shown = [i for i in range(len(CELLS)) if any(cell_name(m, i) in found for m in methods)]
+    methods = [m for m in LABELS if any(cell_name(m, i) in found for i in range(len(COLUMNS)))]
+    shown = [i for i in range(len(COLUMNS)) if any(cell_name(m, i) in found for m in methods)]
     with plt.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
         figure, panels = plt.subplots(
             1, len(shown), figsize=(1.6 + 2.2 * len(shown), 1.6 + 0.28 * len(methods)), sharey=True, squeeze=False,

@@ -15,8 +15,8 @@ from tfmeta.core.updates import adam_update
 from tfmeta.training.randomness import task_keys
 
 
-def task_gradient(learner, one, salt=0):
-    return contribution(learner, one, key=salt).gradients
+def task_gradient(learner, one, key=0):
+    return contribution(learner, one, key=key).gradients
 
 
 def support_gradient(network, params, x, y):
@@ -192,12 +192,12 @@ def test_training_draws_other_mini_batches_for_every_task_and_step(random_episod
     anew = {"inner_steps": 1, "carry_moments": False}
     learner, one = tfmeta.Reptile(smooth_network(), inner_batch_size=2, **anew), task(episodes)
     learner.compile(optimizer=keras.optimizers.SGD(0.0))
-    salts = []
+    keys = []
     for _ in range(3):
-        salts += task_keys(learner.optimizer, len(twins.support_y)).numpy().tolist()
+        keys += task_keys(learner.optimizer, len(twins.support_y)).numpy().tolist()
         learner.train_on_batch(twins)
-    assert salts == [0, 1, 2, 3, 4, 5]
-    moves = [np.concatenate([np.ravel(g) for g in task_gradient(learner, one, salt)]) for salt in salts]
+    assert keys == [0, 1, 2, 3, 4, 5]
+    moves = [np.concatenate([np.ravel(g) for g in task_gradient(learner, one, key)]) for key in keys]
     assert len({tuple(move) for move in moves}) > 3
     np.testing.assert_array_equal(moves[2], np.concatenate([np.ravel(g) for g in task_gradient(learner, one, 2)]))
     # A step sees its mini-batch and nothing else.

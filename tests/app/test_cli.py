@@ -19,7 +19,7 @@ from tests.helpers import (
     log_rows,
     tiny_splits,
 )
-from tfmeta.app import cli, learners, presets, quickstart, runs
+from tfmeta.app import building, cli, presets, quickstart, runs
 from tfmeta.app.methods import RECIPES
 from tfmeta.app.presets import PRESETS
 from tfmeta.app.settings import TrainSettings
@@ -230,7 +230,7 @@ def test_ctrl_c_before_there_is_a_run_gives_no_advice_that_cannot_work(monkeypat
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    for module, place in ((runs, "load_data"), (learners, "build_learner")):
+    for module, place in ((runs, "load_data"), (building, "build_learner")):
         with monkeypatch.context() as patch:
             patch.setattr(runs, "load_data", lambda *_: tiny_splits())
             patch.setattr(module, place, stop)

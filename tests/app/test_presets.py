@@ -4,9 +4,9 @@ import re
 import pytest
 
 from tests.conftest import make_classes
-from tfmeta.app import learners, presets
+from tfmeta.app import building, presets
 from tfmeta.app.methods import RECIPES
-from tfmeta.app.presets import CELLS, PRESETS, preset
+from tfmeta.app.presets import COLUMNS, PRESETS, preset
 from tfmeta.app.settings import METHODS, TrainSettings
 
 SIXTY = make_classes([20] * 60, size=16)
@@ -41,7 +41,7 @@ def test_an_unknown_method_is_left_to_the_settings_to_refuse():
 
 def test_the_table_has_every_method_in_every_cell_and_names_say_which():
     methods = {name.split("-omniglot-")[0] for name in OF_TABLE}
-    assert set(OF_TABLE) == {f"{m}-omniglot-{n_way}w{k_shot}s" for m in methods for n_way, k_shot in CELLS}
+    assert set(OF_TABLE) == {f"{m}-omniglot-{n_way}w{k_shot}s" for m in methods for n_way, k_shot in COLUMNS}
     assert {PRESETS[name].settings.method for name in OF_TABLE} == set(METHODS)
     for name in OF_TABLE:
         settings = PRESETS[name].settings
@@ -65,9 +65,9 @@ def test_sum_and_mean_of_the_inner_loss_are_not_mixed_up():
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_builds_its_learner_and_has_data(name):
     settings = dataclasses.replace(PRESETS[name].settings, filters=2, meta_batch_size=1)
-    learner = learners.build_learner(settings, SIXTY)
+    learner = building.build_learner(settings, SIXTY)
     assert learner.optimizer is not None
-    learner.check_training_data(learners.training_data(settings, SIXTY))
+    learner.check_training_data(building.training_data(settings, SIXTY))
 
 
 @pytest.mark.slow
@@ -76,8 +76,8 @@ def test_a_preset_of_every_method_trains(method):
     """One is enough: the presets of a method differ in numbers only, and the test above builds all of them."""
     name = presets.cell_name(RECIPES[method], 5, 1)
     settings = dataclasses.replace(PRESETS[name].settings, filters=2, meta_batch_size=1)
-    learner = learners.build_learner(settings, SIXTY)
-    learner.fit(learners.training_data(settings, SIXTY), steps_per_epoch=1, verbose=0)
+    learner = building.build_learner(settings, SIXTY)
+    learner.fit(building.training_data(settings, SIXTY), steps_per_epoch=1, verbose=0)
     assert int(learner.optimizer.iterations) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import assert_shows_something, contents, tiny_splits
 from tfmeta import datasets
-from tfmeta.app import learners, pretrained, quickstart, runs
+from tfmeta.app import building, pretrained, quickstart, runs
 from tfmeta.datasets import OmniglotUnavailableError
 from tfmeta.evaluation import Score
 from tfmeta.tasks.sampling import sample_episode
@@ -200,8 +200,8 @@ def test_a_slow_machine_takes_fewer_steps_and_says_so(monkeypatch, capsys):
     make_small(monkeypatch)
     settings = quickstart.PRESETS["prototypical-quickstart"].settings
     settings = dataclasses.replace(settings, train_way=5, steps_per_epoch=50)
-    learner = learners.build_learner(settings, tiny_splits().train)  # once, since it is slow to trace
-    monkeypatch.setattr(learners, "build_learner", lambda *_: learner)
+    learner = building.build_learner(settings, tiny_splits().train)  # once, since it is slow to trace
+    monkeypatch.setattr(building, "build_learner", lambda *_: learner)
 
     def fit(minutes):
         clock = iter([0.0, 40.0])  # twenty steps in forty seconds

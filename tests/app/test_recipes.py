@@ -8,7 +8,7 @@ from tests.conftest import make_classes
 from tests.helpers import tiny_settings
 from tfmeta.app import methods, recipes
 from tfmeta.app.methods import RECIPES
-from tfmeta.app.recipes.recipe import CELLS, Option, Recipe
+from tfmeta.app.recipes.recipe import COLUMNS, Option, Recipe
 
 CLASSES = make_classes([20] * 6)
 OPTIONS = [pytest.param(recipe, option, id=f"{recipe.method}-{option.name}")
@@ -26,7 +26,7 @@ def test_names_and_places_are_unique_and_in_order():
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_recipe_is_complete(recipe):
     assert "https://" in recipe.source
-    assert set(recipe.paper) <= {f"{n_way}w{k_shot}s" for n_way, k_shot in CELLS}
+    assert set(recipe.paper) <= {f"{n_way}w{k_shot}s" for n_way, k_shot in COLUMNS}
     assert "method" not in recipe.settings
     assert all(len(option.help) > 5 and "\n" not in option.help for option in recipe.options)
     assert set(recipe.quickstart_deviations or ()) <= set(recipe.deviations)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.helpers import assert_same_end, draw_folder, log_rows, tiny_settings, tiny_splits, train_tiny
 from tfmeta import datasets
-from tfmeta.app import checkpoints, learners, runs
+from tfmeta.app import building, checkpoints, runs
 from tfmeta.app.settings import METHODS as METHODS_OF_RUNS
 from tfmeta.evaluation import evaluate
 
@@ -41,16 +41,16 @@ def test_what_a_run_leaves_in_its_folder(uninterrupted, method):
 
 def test_settings_decide_the_learner(classes_of):
     for method, first_order in (("maml", False), ("fomaml", True)):
-        learner = learners.build_learner(tiny_settings(method, inner_lr=0.3, inner_steps=2), tiny_splits().train)
+        learner = building.build_learner(tiny_settings(method, inner_lr=0.3, inner_steps=2), tiny_splits().train)
         assert (learner.inner_lr, learner.inner_steps, learner.eval_inner_steps) == (0.3, 2, 3)
         assert learner.first_order is first_order
         assert learner.trainable_variables[-1].shape == (3,)  # the head's biases, one for each class
-    encoder = learners.build_learner(
+    encoder = building.build_learner(
         tiny_settings("prototypical", downsample="pool"), classes_of([9], size=32, channels=3)
     ).encoder
     assert encoder.input_shape == (None, 32, 32, 3)
     assert any(isinstance(layer, keras.layers.MaxPooling2D) for layer in encoder.layers)
-    constant = learners.build_learner(tiny_settings("prototypical", schedule="constant"), tiny_splits().train).optimizer
+    constant = building.build_learner(tiny_settings("prototypical", schedule="constant"), tiny_splits().train).optimizer
     assert float(constant.learning_rate) == pytest.approx(0.01)
 
 
@@ -170,8 +170,8 @@ def test_data_sets_by_name(tmp_path, monkeypatch):
 def test_training_episodes_start_anywhere_and_may_be_of_more_ways():
     settings = dataclasses.replace(tiny_settings("prototypical"), train_way=5)
     data = tiny_splits().train
-    later = next(iter(learners.training_data(settings, data, start=2)))
-    for i, episodes in enumerate(learners.training_data(settings, data).take(3)):
+    later = next(iter(building.training_data(settings, data, start=2)))
+    for i, episodes in enumerate(building.training_data(settings, data).take(3)):
         same = bool(tf.reduce_all(episodes.support_x == later.support_x))
         assert same == (i == 2)
     assert later.support_x.shape == (2, 5, 16, 16, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfmeta.app.learners import Learner
+from tfmeta.app.building import Learner
 from tfmeta.app.settings import TrainSettings
 from tfmeta.core.episode import Episode
 from tfmeta.datasets import ImageClasses

@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 
 from tfmeta.app.methods import RECIPES
-from tfmeta.app.recipes.recipe import CELLS, Recipe
+from tfmeta.app.recipes.recipe import COLUMNS, Recipe
 from tfmeta.app.settings import TrainSettings
 
 
@@ -68,7 +68,7 @@ PRESETS: dict[str, Preset] = {
 } | {
     cell_name(recipe, n_way, k_shot): _cell(recipe, n_way, k_shot)
     for recipe in RECIPES.values()
-    for n_way, k_shot in CELLS
+    for n_way, k_shot in COLUMNS
 }
 
 

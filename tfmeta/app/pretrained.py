@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from tfmeta.app.learners import Learner
+from tfmeta.app.building import Learner
 from tfmeta.app.settings import TrainSettings
 from tfmeta.machine import files, threads
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import keras
 
-from tfmeta.app import learners, pictures, pretrained, runs
-from tfmeta.app.learners import Learner
+from tfmeta.app import building, pictures, pretrained, runs
+from tfmeta.app.building import Learner
 from tfmeta.app.presets import PRESETS
 from tfmeta.app.settings import TrainSettings
 from tfmeta.datasets import ImageClasses, OmniglotUnavailableError, Splits
@@ -72,7 +72,7 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
     test = data.test
     presets = {name: _fit_ways(PRESETS[name].settings, data) for name in _SHARE}
     for settings in presets.values():  # these checks come before anything is written
-        learners.training_data(settings, data.train)
+        building.training_data(settings, data.train)
     episode_dataset(test, n_way=5, k_shot=1, n_query=queries_left(test, 1), meta_batch_size=1, seed=_SEED)
     print(f"Learning from {data.train.n_classes} classes, judging on {test.n_classes} others: {test.name}\n")
     out.mkdir(parents=True)
@@ -120,7 +120,7 @@ def _fit_ways(settings: TrainSettings, data: Splits) -> TrainSettings:
 
 def _build(settings: TrainSettings, classes: ImageClasses) -> Learner:
     keras.utils.set_random_seed(settings.seed)  # a program may seed Keras; the library does not
-    return learners.build_learner(settings, classes)
+    return building.build_learner(settings, classes)
 
 
 def _train(training: _Training, data: Splits, number: str) -> Learner:
@@ -131,7 +131,7 @@ def _train(training: _Training, data: Splits, number: str) -> Learner:
         f"{number} {training.title}: {settings.steps} steps of {settings.meta_batch_size} tasks, "
         f"{settings.train_way or settings.n_way}-way {settings.k_shot}-shot"
     )
-    episodes = learners.training_data(settings, data.train)
+    episodes = building.training_data(settings, data.train)
     learner.fit(episodes, epochs=settings.epochs, steps_per_epoch=settings.steps_per_epoch)
     print()
     return learner
@@ -152,9 +152,9 @@ def _before(learner: Learner, settings: TrainSettings, test: ImageClasses) -> Sc
 
 def _fit_into(settings: TrainSettings, data: Splits, minutes: float, share: float) -> _Training:
     """Fewer steps where this machine would need more than its share of the minutes."""
-    learner = learners.build_learner(settings, data.train)
+    learner = building.build_learner(settings, data.train)
     probe = 20
-    episodes = iter(learners.training_data(settings, data.train))
+    episodes = iter(building.training_data(settings, data.train))
     learner.make_train_function()
     step = learner.train_function
     step(episodes)  # traces

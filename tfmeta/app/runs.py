@@ -21,9 +21,9 @@ import keras
 import tensorflow as tf
 
 from tfmeta import datasets
-from tfmeta.app import learners, logs
+from tfmeta.app import building, logs
+from tfmeta.app.building import Learner
 from tfmeta.app.checkpoints import Checkpoints, restore
-from tfmeta.app.learners import Learner
 from tfmeta.app.settings import TrainSettings
 from tfmeta.datasets import ImageClasses, Splits
 from tfmeta.evaluation import Score, evaluate
@@ -101,7 +101,7 @@ def train(
     # The seed of initial weights is a program's affair, and a run is a program; the library itself seeds nothing.
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        learner = learners.build_learner(settings, data.train)
+        learner = building.build_learner(settings, data.train)
     validation = _validation_episodes(settings, data.validation, strategy.num_replicas_in_sync)
     # Its checks come before anything is written: a run must not end in "too few test classes".
     _check_data(learner, settings, data, validation)
@@ -157,7 +157,7 @@ def _validation_episodes(
 
 def _check_data(learner: Learner, settings: TrainSettings, data: Splits, validation: tf.data.Dataset | None) -> None:
     """Refuse data that has too few classes or images, or that the learner cannot take."""
-    learner.check_training_data(learners.training_data(settings, data.train))
+    learner.check_training_data(building.training_data(settings, data.train))
     test = episode_dataset(data.test, **_judging(settings, data.test), meta_batch_size=1, seed=_TEST_SEED)
     for episodes in (test, validation):
         if episodes is not None:
@@ -180,7 +180,7 @@ def _fit(
     writers = [logs.Clock(), log, board, Checkpoints(folder / "checkpoints")]
     try:
         learner.fit(
-            learners.training_data(settings, train, start=done * settings.steps_per_epoch),
+            building.training_data(settings, train, start=done * settings.steps_per_epoch),
             steps_per_epoch=settings.steps_per_epoch,
             initial_epoch=done,
             epochs=settings.epochs,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # the settings check themselves against the recipes, so a rec
     from tfmeta.app.settings import TrainSettings
 
 # Ways and shots of the four columns of the Omniglot table.
-CELLS = ((5, 1), (5, 5), (20, 1), (20, 5))
+COLUMNS = ((5, 1), (5, 5), (20, 1), (20, 5))
 
 
 @dataclasses.dataclass(frozen=True)
