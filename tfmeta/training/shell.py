@@ -71,7 +71,7 @@ class Shell(keras.Model, abc.ABC):
             group_optimizers: optimizers of single groups of parameters by the group's name, such as `{"rates": "sgd"}`;
                 `optimizer` takes the others.
             jit_compile: compile with XLA. Off unless asked for: XLA is slower on CPUs, and computes the second
-                derivative of max-pooling wrongly. On a GPU methods with an inner loop are 7 to 12 times faster with it.
+                derivative of max-pooling wrongly. On a GPU methods with an inner loop are 6 to 12 times faster with it.
             run_eagerly: run step by step in Python, to debug.
             steps_per_execution: meta-batches per call into the graph.
 
