@@ -15,9 +15,10 @@ import tensorflow as tf
 
 from tfmeta.core import constant_memory, inner_loop
 from tfmeta.core.episode import Episode
-from tfmeta.core.forward import Predictor, Tensors, forward, values, without_dropout
+from tfmeta.core.forward import Predictor, Tensors, forward, values
 from tfmeta.core.inner_loop import support_gradient
 from tfmeta.core.losses import Loss, accuracy, cross_entropy, query_loss
+from tfmeta.core.noise import without_dropout
 from tfmeta.core.updates import Update, adam, clip_gradients, clipped, inner_rates, only, per_step, per_weight, sgd
 
 __all__ = [

@@ -7,8 +7,8 @@ from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import Update
 from tfmeta.core.validation import check_gradient_mode, check_number
 from tfmeta.training.episodic import EpisodicLearner
-from tfmeta.training.inputs import check_network
 from tfmeta.training.method import Method
+from tfmeta.training.network_checks import check_network
 
 
 def momentum(rate, decay):

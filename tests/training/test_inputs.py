@@ -8,7 +8,7 @@ import tensorflow as tf
 import tfmeta
 from tfmeta.core.validation import check_steps
 from tfmeta.datasets import sinusoid_episodes
-from tfmeta.training import inputs
+from tfmeta.training import inputs, network_checks
 
 
 class Silent(keras.Model):
@@ -20,13 +20,13 @@ class Silent(keras.Model):
 
 def test_known_shapes():
     network = tfmeta.networks.conv4(3, filters=2, input_shape=(16, 18, 2))
-    assert inputs.known_shape(network, "input_shape") == (16, 18, 2)
-    assert inputs.known_shape(network, "output_shape") == (3,)
+    assert network_checks.known_shape(network, "input_shape") == (16, 18, 2)
+    assert network_checks.known_shape(network, "output_shape") == (3,)
     a, b = keras.Input((2,)), keras.Input((3,))
     two = keras.Model([a, b], keras.layers.Concatenate()([a, b]))
-    assert inputs.known_shape(two, "input_shape") is None
-    assert inputs.known_shape(Silent(), "input_shape") is None
-    assert inputs.known_shape(Silent(), "output_shape") is None
+    assert network_checks.known_shape(two, "input_shape") is None
+    assert network_checks.known_shape(Silent(), "input_shape") is None
+    assert network_checks.known_shape(Silent(), "output_shape") is None
 
 
 def test_support_sets_become_tensors_of_the_types_of_training():
@@ -44,19 +44,34 @@ def test_support_sets_become_tensors_of_the_types_of_training():
     [
         (1.0, 1, r"same number of examples, at least one. Received: support_x with shape=\(\)"),
         (np.zeros((0, 16, 16, 1)), [], r"at least one. Received: support_x with shape=\(0, 16"),
-        (np.zeros((3, 1)), [0, 1, 3], r"every class present. Received: support_y=\[0, 1, 3\]"),
-        (np.full((3, 16, 16, 1), np.nan), [0, 1, 2], r"must be finite. Received: support_x with 768 NaN"),
         (np.zeros((3, 2), np.uint8), [0, 1, 2], r"floats in \[0, 1\]. Received: support_x with dtype=uint8"),
         (np.zeros((2, 1)), np.zeros((3, 1)), r"support_x with shape=\(2, 1\), support_y with shape=\(3, 1\)"),
-        (np.zeros((3, 1)), [1, 2, 3], r"labels must run from 0 to n_way - 1.*Received: support_y=\[1, 2, 3\]"),
-        (np.zeros((2, 1)), [[0], [1]], r"labels must run from 0.*Received: support_y=\[\[0\], \[1\]\]"),
-        (np.array([[np.inf], [0.0]]), [0, 1], r"support_x must be finite. Received: support_x with 1 NaN or infinite"),
-        (np.zeros((2, 1)), [[0.5], [np.nan]], r"support_y must be finite. Received: support_y with 1 NaN or infinite"),
+        ([[0.0], [1.0, 2.0]], [0, 1], r"support_x must be an array of numbers"),
+        ([["a"], ["b"]], [0, 1], r"support_x must be numbers. Received: support_x with dtype=<U1"),
+        (np.zeros((2, 1)), ["cat", "dog"], r"return_inverse=True\) turns names into them. Received: .*'cat'"),
+        (np.zeros((2, 1)), tf.constant(["cat", "dog"]), r"support_y must be whole numbers.*dtype=string"),
     ],
 )
 def test_bad_support_sets_are_named(x, y, message):
     with pytest.raises(ValueError, match=message):
         inputs.check_support(x, y)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros((3, 2)), [0, 1, 3], r"every class present. Received: labels \[0, 1, 3\] in task 0"),
+        (np.zeros((3, 2)), [1, 2, 3], r"labels must run from 0 to n_way - 1.*Received: labels \[1, 2, 3\]"),
+        (np.full((3, 2), np.nan), [0, 1, 2], r"support_x must be finite. Received: support_x with 6 NaN"),
+        (np.array([[np.inf, 0.0], [0.0, 0.0]]), [0, 1], r"support_x must be finite. Received: support_x with 1 NaN"),
+        (np.zeros((2, 2)), [[0.5], [np.nan]], r"support_y must be finite. Received: support_y with 1 NaN or infinite"),
+    ],
+)
+def test_bad_support_sets_are_named_by_every_learner(x, y, message):
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    for learner in (tfmeta.MAML(network), tfmeta.PrototypicalNetwork(network)):
+        with pytest.raises(ValueError, match=message):
+            learner.adapt(x, y)
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, True, "3", None])

@@ -14,8 +14,8 @@ from tfmeta.algorithms.maml import adversarial_loss, check_options, gradient_des
 from tfmeta.core.cut import Cut, cut_before
 from tfmeta.core.updates import only
 from tfmeta.training.episodic import EpisodicLearner
-from tfmeta.training.inputs import check_network
 from tfmeta.training.method import Method
+from tfmeta.training.network_checks import check_network
 
 
 def adapted_positions(network: keras.Model, layers: Sequence[str] | None = None) -> list[int]:

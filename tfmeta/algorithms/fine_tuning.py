@@ -14,7 +14,7 @@ from tfmeta.core.forward import Tensors, forward, full_precision, values
 from tfmeta.core.losses import accuracy, cross_entropy
 from tfmeta.core.updates import sgd
 from tfmeta.core.validation import check_number, check_sizes, check_steps
-from tfmeta.training import copies, inputs, replicas
+from tfmeta.training import copies, network_checks, replicas
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run
 
@@ -62,15 +62,15 @@ class FineTunedClassifier(EpisodicLearner):
         adapt_encoder: bool = False,
         name: str | None = None,
     ):
-        inputs.check_network(encoder, "encoder", trainable=adapt_encoder)
-        inputs.check_embedding(encoder)
+        network_checks.check_network(encoder, "encoder", trainable=adapt_encoder)
+        network_checks.check_embedding(encoder)
         check_number("inner_lr", inner_lr)
         check_steps(eval_inner_steps=eval_inner_steps)
         check_sizes(n_classes=n_classes)
         super().__init__(encoder, inner_steps=eval_inner_steps, eval_inner_steps=eval_inner_steps, name=name)
         self.encoder, self.n_classes = encoder, n_classes
         self.inner_lr, self.adapt_encoder = inner_lr, bool(adapt_encoder)
-        shape = inputs.known_shape(encoder, "output_shape")
+        shape = network_checks.known_shape(encoder, "output_shape")
         if shape is None or shape[0] is None:
             raise ValueError(
                 "encoder must know the width of its embeddings: make it a functional Keras model. "

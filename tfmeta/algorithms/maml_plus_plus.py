@@ -11,15 +11,15 @@ import keras
 import tensorflow as tf
 
 from tfmeta.algorithms.maml import plain
-from tfmeta.core.forward import full_precision, values
+from tfmeta.core.exact import exact_derivatives
+from tfmeta.core.forward import forward_with_state, values
 from tfmeta.core.inner_loop import Watch, meta_gradient
-from tfmeta.core.moments import exact_moments
 from tfmeta.core.updates import only, per_step, sgd
 from tfmeta.core.validation import check_gradient_mode, check_number, check_steps
 from tfmeta.training import copies
 from tfmeta.training.episodic import EpisodicLearner
-from tfmeta.training.inputs import check_network
 from tfmeta.training.method import Method, Run, TaskLoss
+from tfmeta.training.network_checks import check_network
 
 
 def step_weights(inner_steps: int, outer_step: int | tf.Tensor, anneal_steps: int) -> tf.Tensor:
@@ -173,9 +173,9 @@ class MAMLPlusPlus(EpisodicLearner):
         state = values(self.network.non_trainable_variables) if run.state is None else list(run.state)
         for i, table in zip(self._moving_at, self.moving, strict=True):
             state[i] = tf.gather(table.value, tf.minimum(k, self.inner_steps))
-        with exact_moments():
-            outputs, new = self.network.stateless_call(self._weights(fast, k), state, x, training=training)
-        return full_precision(outputs), [tf.stop_gradient(new[i]) for i in self._moving_at]
+        with exact_derivatives():
+            outputs, new = forward_with_state(self.network, self._weights(fast, k), state, x, training=training)
+        return outputs, [tf.stop_gradient(new[i]) for i in self._moving_at]
 
     def _support_loss(self, fast, episode, run: Run, k):
         outputs, averages = self._pass(fast, episode.support_x, run, k)
@@ -190,12 +190,12 @@ class MAMLPlusPlus(EpisodicLearner):
 
         if not self.first_order_steps:
             return gradient(False)
-        early = self.optimizer.iterations.value < self.first_order_steps
+        early = tf.convert_to_tensor(self.optimizer.iterations) < self.first_order_steps
         return tf.cond(early, lambda: gradient(True), lambda: gradient(False))
 
     def _task_loss(self, params, episode, run: Run, first_order: bool) -> TaskLoss:
         """Multi-step loss: the queries after every step, until only those after the last one count."""
-        outer_step, steps = self.optimizer.iterations.value, self.inner_steps
+        outer_step, steps = tf.convert_to_tensor(self.optimizer.iterations), self.inner_steps
         weights = step_weights(steps, outer_step, max(self.multi_step_loss, 1))
         dtype = params["network"][0].dtype
 

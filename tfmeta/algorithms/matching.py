@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.distances import check_distance, cosine_similarity, similarity
-from tfmeta.core.forward import Tensors, values
+from tfmeta.core.forward import Tensors, forward_with_state, values
 from tfmeta.core.validation import check_number, check_steps
 from tfmeta.networks import full_context
 from tfmeta.networks.support_set import SupportSet, only_members
-from tfmeta.training import copies, inputs
+from tfmeta.training import copies, network_checks
 from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
@@ -151,8 +151,8 @@ class MatchingNetwork(EpisodicLearner):
         processing_steps: int = 5,
         name: str | None = None,
     ):
-        inputs.check_network(encoder, "encoder")
-        inputs.check_embedding(encoder)
+        network_checks.check_network(encoder, "encoder")
+        network_checks.check_embedding(encoder)
         check_distance(distance)
         scale = (10.0 if distance == "cosine" else 1.0) if scale is None else scale
         check_number("scale", scale, above=True)
@@ -170,7 +170,7 @@ class MatchingNetwork(EpisodicLearner):
             self._make_contexts(dtype)
 
     def _make_contexts(self, dtype: str) -> None:
-        shape = inputs.known_shape(self.encoder, "output_shape")
+        shape = network_checks.known_shape(self.encoder, "output_shape")
         if shape is None or shape[0] is None:
             raise ValueError(
                 "full_context=True needs an encoder that knows the width of its embeddings: make it a functional Keras "
@@ -209,8 +209,7 @@ class MatchingNetwork(EpisodicLearner):
         )
 
     def _with_context(self, layer: keras.layers.Layer, weights: Tensors, *arguments) -> tf.Tensor:
-        outputs, _ = layer.stateless_call(list(weights), values(layer.non_trainable_variables), *arguments)
-        return outputs
+        return forward_with_state(layer, weights, values(layer.non_trainable_variables), *arguments, training=False)[0]
 
     def _support_embeddings(self, support: tf.Tensor, own) -> tf.Tensor:
         """What queries are compared with, `[n_support, dim]`: g(., S) with full context, else the embeddings."""

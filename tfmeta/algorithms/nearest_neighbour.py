@@ -9,7 +9,7 @@ from tfmeta.core.distances import check_distance, similarity
 from tfmeta.core.episode import count_classes
 from tfmeta.core.forward import values
 from tfmeta.networks.support_set import SupportSet, only_members
-from tfmeta.training import copies, inputs
+from tfmeta.training import copies, network_checks
 from tfmeta.training.comparison import embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
@@ -79,8 +79,8 @@ class NearestNeighbour(EpisodicLearner):
     def __init__(self, encoder: keras.Model | None = None, *, distance: str = "cosine", name: str | None = None):
         check_distance(distance)
         if encoder is not None:
-            inputs.check_network(encoder, "encoder", trainable=False)
-            inputs.check_embedding(encoder)
+            network_checks.check_network(encoder, "encoder", trainable=False)
+            network_checks.check_embedding(encoder)
         # A layer that flattens takes images of any size; a Keras model would have to be told which.
         super().__init__(encoder or keras.layers.Flatten(name="pixels"), name=name)
         self.encoder, self.distance = encoder, distance

@@ -15,7 +15,7 @@ from tfmeta.core.episode import Episode, count_classes
 from tfmeta.core.forward import Tensors, forward
 from tfmeta.core.updates import sgd
 from tfmeta.core.validation import check_gradient_mode, check_number
-from tfmeta.training import copies, inputs
+from tfmeta.training import copies, network_checks
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run
 
@@ -61,8 +61,8 @@ class ProtoMAML(EpisodicLearner):
         gradient_mode: str = "nested",
         name: str | None = None,
     ):
-        inputs.check_network(encoder, "encoder")
-        inputs.check_embedding(encoder)
+        network_checks.check_network(encoder, "encoder")
+        network_checks.check_embedding(encoder)
         check_number("inner_lr", inner_lr)
         check_gradient_mode(gradient_mode)
         super().__init__(encoder, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, name=name)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfmeta.core.distances import squared_euclidean
 from tfmeta.core.forward import values
-from tfmeta.training import copies, inputs
+from tfmeta.training import copies, network_checks
 from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
@@ -89,8 +89,8 @@ class PrototypicalNetwork(EpisodicLearner):
     """
 
     def __init__(self, encoder: keras.Model, *, name: str | None = None):
-        inputs.check_network(encoder, "encoder")
-        inputs.check_embedding(encoder)
+        network_checks.check_network(encoder, "encoder")
+        network_checks.check_embedding(encoder)
         super().__init__(encoder, name=name)
         self.encoder = encoder
 

@@ -15,8 +15,8 @@ from tfmeta.core.forward import Tensors, values
 from tfmeta.core.updates import adam, sgd
 from tfmeta.core.validation import check_number, check_steps
 from tfmeta.training.episodic import EpisodicLearner
-from tfmeta.training.inputs import check_network
 from tfmeta.training.method import Method, Run, TaskLoss
+from tfmeta.training.network_checks import check_network
 
 
 def reptile_update(params: Tensors, fast_weights: Tensors, outer_lr: float | tf.Tensor) -> list[tf.Tensor]:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tfmeta.core.exact import exact_derivatives
 from tfmeta.core.forward import Tensors, full_precision, values
-from tfmeta.core.moments import exact_moments
 
 # Of all parameters of the network, inputs, and values for its non-trainable variables or None for the present ones.
 Part = Callable[[Tensors, tf.Tensor, Tensors | None], tf.Tensor]
@@ -83,7 +83,7 @@ def cut_before(network: keras.Model, adapted: Sequence[int]) -> Cut | None:
             *zip(network.trainable_variables, params, strict=True),
             *zip(network.non_trainable_variables, non_trainable, strict=True),
         ]
-        with exact_moments(), keras.StatelessScope(state_mapping=mapping):
+        with exact_derivatives(), keras.StatelessScope(state_mapping=mapping):
             return full_precision(part(x, training=True))
 
     return Cut(

@@ -31,3 +31,8 @@ class Episode(NamedTuple):
 def count_classes(episode: Episode) -> tf.Tensor:
     """`n_way` of a task or a meta-batch, also where wrong labels (`label_noise`) have left a class without support."""
     return 1 + tf.maximum(tf.reduce_max(episode.support_y), tf.reduce_max(episode.query_y))
+
+
+def task_spec(episodes: Episode) -> Episode:
+    """Types and shapes of one task of a meta-batch."""
+    return tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape[1:], tensor.dtype), episodes)

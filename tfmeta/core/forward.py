@@ -1,27 +1,21 @@
 """A Keras model as the function f(theta, x) of the papers.
 
-Its variables are never assigned: `stateless_call` takes their values as tensors, so the network is unchanged, gradients
-flow through every inner step, and batch-norm statistics are not disturbed. Assigning the adapted values to variables
-(`assign_sub`, `set_weights`) instead cuts the graph and yields, with no error, the first-order gradient.
+Its variables are never assigned: within a `keras.StatelessScope` they have other values, which are tensors. So the
+network is unchanged, gradients flow through every inner step, and batch-norm statistics are not disturbed. Assigning
+the adapted values to variables (`assign_sub`, `set_weights`) instead cuts the graph and yields, with no error, the
+first-order gradient.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
-from tfmeta.core.moments import exact_moments
+from tfmeta.core.exact import exact_derivatives
 
 _HALF = (tf.float16, tf.bfloat16)
-# Layers that do something at random in training, and the attributes that say how much.
-_NOISE = (
-    ((keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout), ("rate",)),
-    ((keras.layers.GaussianNoise,), ("stddev",)),
-    ((keras.layers.Attention,), ("dropout",)),
-)
 
 Tensors = Sequence[tf.Tensor]
 Predictor = Callable[[Tensors, tf.Tensor], tf.Tensor]
@@ -69,9 +63,43 @@ def forward(
         return network(params, x)
     if non_trainable is None:
         non_trainable = values(network.non_trainable_variables)
-    with exact_moments():
-        outputs, _ = network.stateless_call(list(params), list(non_trainable), x, training=training)
-    return full_precision(outputs)
+    with exact_derivatives():
+        return forward_with_state(network, params, non_trainable, x, training=training)[0]
+
+
+def forward_with_state(
+    network: keras.layers.Layer, params: Tensors, non_trainable: Tensors, *inputs, training: bool = True
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The output under other values of all variables, and what the call would write into the non-trainable ones.
+
+    Args:
+        network: a built Keras model or layer.
+        params: tensors in the order and shapes of `network.trainable_variables`.
+        non_trainable: tensors in the order and shapes of `network.non_trainable_variables`.
+        inputs: `[batch, ...]`.
+        training: as for `forward`.
+
+    Returns:
+        Outputs, at least in float32, and tensors like `non_trainable`.
+
+    Raises:
+        ValueError: if a value has another shape than its variable.
+
+    References:
+        Keras, `StatelessScope`. https://keras.io/api/layers/base_layer/
+
+    Note:
+        The model is *called*. `Layer.stateless_call` runs its method `call` instead, and then a model of one's own
+        whose `call` leaves `training` to Keras would run its batch norm and dropout in inference mode.
+    """
+    fixed = network.non_trainable_variables
+    mapping = [
+        *zip(network.trainable_variables, params, strict=True),
+        *zip(fixed, non_trainable, strict=True),
+    ]
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        outputs = network(*inputs, training=training)
+    return full_precision(outputs), [scope.get_current_value(variable) for variable in fixed]
 
 
 def full_precision(outputs: tf.Tensor) -> tf.Tensor:
@@ -87,39 +115,6 @@ def full_precision(outputs: tf.Tensor) -> tf.Tensor:
         Micikevicius et al. (2018), "Mixed Precision Training", section 3.3. https://arxiv.org/abs/1710.03740
     """
     return tf.nest.map_structure(lambda t: tf.cast(t, tf.float32) if t.dtype in _HALF else t, outputs)
-
-
-def _noise_of(layer: keras.layers.Layer) -> list[str]:
-    if hasattr(layer, "get_dropout_mask"):  # the cell of a recurrent layer
-        return ["dropout", "recurrent_dropout"]
-    return [name for kinds, names in _NOISE for name in names if isinstance(layer, kinds)]
-
-
-@contextlib.contextmanager
-def without_dropout(network: keras.Model) -> Iterator[None]:
-    """Within the block, dropout and noise layers pass everything on although batch norm runs with `training=True`.
-
-    Keras has one `training` flag for both. Judging an adapted model needs batch statistics without dropout's noise.
-    The dropout inside of recurrent and attention layers is meant, too. Layers that turn or cut images at random are
-    not: they belong to the data (`tfmeta.tasks.augmentation`), and stay active in a network judged in training mode.
-
-    Args:
-        network: the model; its rates are put back at the end of the block.
-
-    Returns:
-        A context.
-
-    References:
-        Srivastava et al. (2014), "Dropout", section 10. https://jmlr.org/papers/v15/srivastava14a.html
-    """
-    found = [(layer, name, getattr(layer, name)) for layer in network._flatten_layers() for name in _noise_of(layer)]
-    try:
-        for layer, name, _ in found:
-            setattr(layer, name, 0.0)
-        yield
-    finally:
-        for layer, name, rate in found:
-            setattr(layer, name, rate)
 
 
 def gradient(tape: tf.GradientTape, value: tf.Tensor, params: Tensors) -> list[tf.Tensor]:

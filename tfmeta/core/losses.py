@@ -33,6 +33,24 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
+def default_loss(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy of logits for whole numbers, mean squared error for other targets.
+
+    Args:
+        targets: integers `[batch]`, or targets `[batch, n_outputs]`.
+        outputs: logits `[batch, n_way]`, or values `[batch, n_outputs]`.
+
+    Returns:
+        A scalar.
+
+    References:
+        Finn et al. (2017), equations 2 and 3. https://arxiv.org/abs/1703.03400
+    """
+    if targets.dtype.is_integer:
+        return cross_entropy(targets, outputs)
+    return tf.reduce_mean(tf.math.squared_difference(outputs, tf.cast(targets, outputs.dtype)))
+
+
 def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Fraction of examples whose largest logit is at the label.
 

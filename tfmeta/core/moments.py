@@ -10,15 +10,9 @@ without the stop.
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator
-
 import tensorflow as tf
 
-_original = tf.nn.moments
-_lock = threading.RLock()
-_depth = 0
+from tfmeta.core.replaced import Replaced
 
 
 def moments(x, axes, shift=None, keepdims=False, name=None):
@@ -50,23 +44,16 @@ def moments(x, axes, shift=None, keepdims=False, name=None):
         return (tf.cast(mean, x.dtype), tf.cast(variance, x.dtype)) if half else (mean, variance)
 
 
-@contextlib.contextmanager
-def exact_moments() -> Iterator[None]:
+_exact = Replaced(tf.nn, "moments", moments)
+
+
+def exact_moments():
     """Within the block, `tf.nn.moments`, and with it Keras's normalisation layers, can be differentiated twice.
 
-    Values and first derivatives are the same, so code of other threads that meets the block is not affected.
+    Returns:
+        A context. Values and first derivatives are the same, so other threads that meet the block are not affected.
 
     References:
         TensorFlow, `tf.nn.moments`. https://www.tensorflow.org/api_docs/python/tf/nn/moments
     """
-    global _depth
-    with _lock:
-        _depth += 1
-        tf.nn.moments = moments
-    try:
-        yield
-    finally:
-        with _lock:
-            _depth -= 1
-            if not _depth:
-                tf.nn.moments = _original
+    return _exact()

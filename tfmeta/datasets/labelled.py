@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfmeta.core.streams import as_stream
 from tfmeta.core.validation import check_seed, check_sizes
 from tfmeta.datasets.classes import ImageClasses
+from tfmeta.datasets.fingerprint import fingerprint
 from tfmeta.machine import threads
 
 
@@ -63,4 +65,8 @@ def labelled_batches(data: ImageClasses, *, batch_size: int, seed: int, start: i
         rows = tf.where(places // n == first_pass, *rows)  # a batch touches two passes at most
         return tf.cast(tf.gather(images, rows), tf.float32) * (1.0 / 255.0), tf.gather(labels, rows)
 
-    return threads.without_autotuning(tf.data.Dataset.counter(start=start, dtype=tf.int64).map(draw).prefetch(2))
+    return as_stream(
+        threads.without_autotuning(tf.data.Dataset.counter(start=start, dtype=tf.int64).map(draw).prefetch(2)),
+        ("labelled_batches", fingerprint(data), batch_size, seed, start),
+        lambda n: labelled_batches(data, batch_size=batch_size, seed=seed, start=start + n),
+    )

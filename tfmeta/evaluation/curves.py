@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.core.episode import Episode
+from tfmeta.core.episode import Episode, task_spec
 from tfmeta.core.validation import check_sizes
 from tfmeta.evaluation.scores import confidence_interval, meta_batches
 from tfmeta.training.episodic import EpisodicLearner
@@ -83,8 +83,8 @@ def adaptation_curve(
 
     collected = []
     for meta_batch in meta_batches(episodes):
-        learner.check_episode(meta_batch)
-        names = path_names(meta_batch)
+        meta_batch = learner.check_episode(meta_batch)
+        names = path_names(learner, task_spec(meta_batch))
         signature = dict.fromkeys(names, tf.TensorSpec([inner_steps + 1], tf.float32))
         found = learner.map_compiled(path, meta_batch, signature, key=("path", inner_steps, len(names)))
         collected.append({name: value.numpy() for name, value in found.items()})

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode, count_classes
+from tfmeta.core.streams import as_stream, stream_of
 from tfmeta.core.validation import check_seed, check_sizes
 
 Transform = Callable[[Episode, tf.Tensor], Episode]
@@ -50,7 +51,22 @@ def augment(dataset: tf.data.Dataset, *transforms: Transform, seed: int, start: 
             episode = transform(episode, keys[i])
         return episode
 
-    return dataset.enumerate(start).map(apply).prefetch(2)
+    stream = stream_of(dataset)
+    augmented = dataset.enumerate(start).map(apply).prefetch(2)
+    if stream.key is None:
+        return augmented
+    return as_stream(
+        augmented,
+        ("augment", stream.key, tuple(map(_named, transforms)), seed, start),
+        lambda n: augment(stream.later(n), *transforms, seed=seed, start=start + n),
+    )
+
+
+def _named(transform: Transform) -> tuple:
+    """A transform's name and options, the same when the line that made it is run again."""
+    if isinstance(transform, functools.partial):
+        return (*_named(transform.func), repr(transform.args), repr(sorted(transform.keywords.items())))
+    return (getattr(transform, "__module__", ""), getattr(transform, "__qualname__", repr(transform)))
 
 
 def _images(function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], episode: Episode, key: tf.Tensor) -> Episode:

@@ -11,8 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode
+from tfmeta.core.streams import as_stream
 from tfmeta.core.validation import check_seed, check_sizes
 from tfmeta.datasets.classes import ImageClasses
+from tfmeta.datasets.fingerprint import fingerprint
 from tfmeta.machine import threads
 
 
@@ -158,4 +160,10 @@ def episode_dataset(
     threads.prefer_tasks()
     sampler = _Sampler(data, n_way, k_shot, n_query, seed)
     counters = tf.data.Dataset.counter(start=start, dtype=tf.int64)
-    return threads.without_autotuning(counters.map(lambda counter: sampler(counter, meta_batch_size)).prefetch(2))
+    dataset = threads.without_autotuning(counters.map(lambda counter: sampler(counter, meta_batch_size)).prefetch(2))
+    sizes = {"n_way": n_way, "k_shot": k_shot, "n_query": n_query, "meta_batch_size": meta_batch_size, "seed": seed}
+    return as_stream(
+        dataset,
+        ("episode_dataset", fingerprint(data), *sizes.values(), start),
+        lambda n: episode_dataset(data, **sizes, start=start + n),
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode
+from tfmeta.core.streams import as_stream
 from tfmeta.core.validation import check_seed, check_sizes
 from tfmeta.machine import threads
 
@@ -70,4 +71,12 @@ def sinusoid_episodes(
         y = amplitude * tf.sin(x - phase)
         return Episode(x[:, :k_shot], y[:, :k_shot], x[:, k_shot:], y[:, k_shot:])
 
-    return threads.without_autotuning(tf.data.Dataset.counter(start=start, dtype=tf.int64).map(draw).prefetch(2))
+    options = {
+        "k_shot": k_shot, "n_query": n_query, "meta_batch_size": meta_batch_size, "seed": seed,
+        "amplitudes": tuple(amplitudes), "phases": tuple(phases),
+    }  # fmt: skip
+    return as_stream(
+        threads.without_autotuning(tf.data.Dataset.counter(start=start, dtype=tf.int64).map(draw).prefetch(2)),
+        ("sinusoid_episodes", *options.values(), start),
+        lambda n: sinusoid_episodes(**options, start=start + n),
+    )

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode, count_classes
-from tfmeta.core.forward import Tensors, full_precision
+from tfmeta.core.forward import Tensors, forward_with_state, full_precision
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run, TaskLoss
 from tfmeta.training.randomness import is_random_state
@@ -68,8 +68,7 @@ def comparison(
         # Not read off the static shape: Keras traces episodes of a second size with unknown sizes.
         n_support = tf.shape(episode.support_y)[0]
         images = tf.concat([episode.support_x, episode.query_x], axis=0)
-        embeddings, state = encoder.stateless_call(list(params["network"]), list(run.state), images, training=True)
-        embeddings = full_precision(embeddings)
+        embeddings, state = forward_with_state(encoder, params["network"], run.state, images)
         support, query = embeddings[:n_support], embeddings[n_support:]
         scores = logits(support, episode.support_y, query, count_classes(episode), params)
         return TaskLoss(learner.loss_of(episode.query_y, scores), scores, [state[i] for i in kept])

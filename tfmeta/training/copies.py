@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from tfmeta.core.forward import Tensors, without_dropout
+from tfmeta.core.forward import Tensors
+from tfmeta.core.noise import without_dropout
 
 
 def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
@@ -46,10 +47,11 @@ def copy_model(model: keras.Model, trainable_values: Tensors, example) -> keras.
             "the network cannot be rebuilt from its configuration: the copy has other variables. Make it a functional "
             f"Keras model or give it a full get_config(). Received: {model.name!r} of type {type(model).__name__}"
         )
-    for new, old in zip(copy.non_trainable_variables, model.non_trainable_variables, strict=True):
-        new.assign(old)
-    for new, value in zip(copy.trainable_variables, trainable_values, strict=True):
-        new.assign(value)
+    # By their order in `variables`: a frozen variable is trainable again in a copy made from a configuration.
+    given = {id(v): value for v, value in zip(model.trainable_variables, trainable_values, strict=True)}
+    for new, old in zip(copy.variables, model.variables, strict=True):
+        new.assign(given.get(id(old), old))
+        new.trainable = old.trainable
     return copy
 
 

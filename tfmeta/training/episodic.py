@@ -9,11 +9,12 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core import constant_memory, inner_loop, losses
-from tfmeta.core.episode import Episode
-from tfmeta.core.forward import values, without_dropout
+from tfmeta.core.episode import Episode, task_spec
+from tfmeta.core.forward import values
 from tfmeta.core.inner_loop import Adapted, Watch
+from tfmeta.core.noise import without_dropout
 from tfmeta.core.validation import check_steps
-from tfmeta.training import copies, inputs, judging, replicas
+from tfmeta.training import casting, copies, inputs, judging, outputs, reading, replicas
 from tfmeta.training.method import Method, Params, Run, TaskLoss
 from tfmeta.training.parallel import SCALAR, map_tasks
 from tfmeta.training.randomness import state_of_task, task_keys
@@ -46,6 +47,7 @@ class EpisodicLearner(Shell, abc.ABC):
         self.network = network
         self.inner_steps, self.eval_inner_steps = inner_steps, eval_inner_steps
         self.loss_function = None if loss is None else keras.losses.get(loss)
+        self._ends = None  # what the network's outputs are, looked up once
         self.track("loss", "accuracy")
         for part in ("query", "support"):
             for moment in ("before", "after"):
@@ -63,9 +65,7 @@ class EpisodicLearner(Shell, abc.ABC):
         """The loss of both loops on one batch, a scalar."""
         if self.loss_function is not None:
             return tf.reduce_mean(self.loss_function(targets, outputs))
-        if targets.dtype.is_integer:
-            return losses.cross_entropy(targets, outputs)
-        return tf.reduce_mean(tf.math.squared_difference(outputs, tf.cast(targets, outputs.dtype)))
+        return losses.default_loss(targets, outputs)
 
     def adapted(
         self, params: Params, episode: Episode, run: Run, *, steps: int | None = None, first_order: bool | None = None,
@@ -114,15 +114,15 @@ class EpisodicLearner(Shell, abc.ABC):
         method = self.method
         if method.learn is not None:
             return method.learn(data)
-        episodes = _episodes(data)
+        episodes = reading.episodes_of(data)
         params = self.parameters()
         statistics = values(method.statistics)
-        classification = inputs.is_classification(episodes)
+        count = self.accuracy_of(task_spec(episodes))
 
         def one_task(task):
             episode, key = task
             found, gradients = self.task_gradient(params, episode, Run(True, key, state_of_task(self.network, key)))
-            correct = losses.accuracy(episode.query_y, found.outputs) if classification else 0.0
+            correct = 0.0 if count is None else count(episode.query_y, found.outputs)
             loss = found.value if found.reported is None else found.reported
             return tf.cast(loss, tf.float32), correct, gradients, list(found.statistics)
 
@@ -130,13 +130,8 @@ class EpisodicLearner(Shell, abc.ABC):
         keys = task_keys(self.optimizer, tf.shape(episodes.support_y)[0])
         loss, accuracy, gradients, seen = map_tasks(one_task, (episodes, keys), (SCALAR, SCALAR, *like))
         self.apply(tf.nest.map_structure(lambda gradient: tf.reduce_mean(gradient, axis=0), gradients))
-        # As a difference, so that what does not change stays exact.
-        moved = [
-            old + tf.reduce_mean(new - old, axis=0) if old.dtype.is_floating else new[0]
-            for old, new in zip(statistics, seen, strict=True)
-        ]
-        replicas.assign(list(method.statistics), moved)
-        return {"loss": loss} | ({"accuracy": accuracy} if classification else {})
+        replicas.assign(list(method.statistics), replicas.mean_over_tasks(statistics, seen))
+        return {"loss": loss} | ({} if count is None else {"accuracy": accuracy})
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """What Keras calls for every batch of `fit`."""
@@ -176,6 +171,7 @@ class EpisodicLearner(Shell, abc.ABC):
             Finn et al. (2017), algorithm 1, line 6. https://arxiv.org/abs/1703.03400
         """
         steps = self.eval_inner_steps if inner_steps is None else inner_steps
+        episode = self.cast(episode)
         with without_dropout(self.network):
             fast = self.adapted(
                 self.parameters(), self._seen(episode), Run(key=tf.zeros([], tf.int64)), steps=steps
@@ -203,7 +199,7 @@ class EpisodicLearner(Shell, abc.ABC):
             https://arxiv.org/abs/1803.02999
         """
         key = tf.zeros([], tf.int64) if key is None else key
-        return judging.query_outputs(self, self._seen(episode), transductive, key)
+        return judging.query_outputs(self, self._seen(self.cast(episode)), transductive, key)
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
@@ -225,7 +221,7 @@ class EpisodicLearner(Shell, abc.ABC):
 
         Each is float32 `[inner_steps + 1]`, the first entry before adaptation.
         """
-        return judging.adaptation_path(self, self._seen(episode), inner_steps)
+        return judging.adaptation_path(self, self._seen(self.cast(episode)), inner_steps)
 
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """What `evaluate` reports of a meta-batch, one value a task."""
@@ -233,7 +229,7 @@ class EpisodicLearner(Shell, abc.ABC):
 
     def test_step(self, data) -> dict[str, tf.Tensor]:
         """What Keras calls for every meta-batch of `evaluate` and of validation."""
-        return self.report(self.measure(_episodes(data)))
+        return self.report(self.measure(reading.episodes_of(data)))
 
     def call(self, x, training=False):
         """The network's own output before any adaptation."""
@@ -263,12 +259,7 @@ class EpisodicLearner(Shell, abc.ABC):
             test time, the returned model's batch norm holds the statistics of the support set: predictions do not
             depend on which images come together.
         """
-        task = inputs.support_task(self, support_x, support_y)
-        if inner_steps is not None:
-            check_steps(inner_steps=inner_steps)
-            if not self.has_inner_loop:
-                raise ValueError(f"{type(self).__name__} has no inner loop. Received: inner_steps={inner_steps}")
-        return judging.adapted_model(self, task, inner_steps)
+        return judging.adapted_model(self, inputs.support_task(self, support_x, support_y, inner_steps), inner_steps)
 
     # -- checks, before any work starts --------------------------------------------------------------------------------
     @property
@@ -276,44 +267,52 @@ class EpisodicLearner(Shell, abc.ABC):
         """Whether the number of classes is read off the labels."""
         return self.method.makes_head
 
-    def check_episode(self, episode: Episode, *, training: bool = False) -> None:
-        """Refuse a meta-batch that does not fit the learner, with a ValueError that says what."""
-        inputs.check_shape(self.network, episode)
-        if self.method.makes_head:
-            inputs.check_labels(self, episode)
-        elif self.loss_function is None:
-            inputs.check_outputs(self.network, episode)
-        if self.method.check is not None:
-            self.method.check(episode, training)
+    def cast(self, episode: Episode) -> Episode:
+        """An episode or a meta-batch of one's own as tensors: labels int32, inputs floats."""
+        return casting.as_episode(episode, squeeze=self.loss_function is None)
 
-    def check_training_data(self, dataset) -> None:
-        """Refuse other kinds of data by a TypeError, and data that do not fit by a ValueError."""
-        if self.method.check_data is not None:
-            self.method.check_data(dataset)
-        else:
-            self._check(dataset, "x", training=True)
+    def ends(self, x) -> outputs.Outputs:
+        """What the network's outputs are for inputs `[batch, ...]`."""
+        if self._ends is None:
+            self._ends = outputs.outputs_of(self.network, x)
+        return self._ends
 
-    def _check(self, dataset, name: str, training: bool = False) -> None:
-        inputs.check_dataset(
-            dataset, name, lambda episode: self.check_episode(episode, training=training), self.distribute_strategy
-        )
+    def accuracy_of(self, task: Episode) -> outputs.Accuracy | None:
+        """How hits on a task are counted, None where nothing can be counted; looks at types and shapes alone."""
+        shape = (None,) if self.method.makes_head else self.ends(task.query_x).shape
+        return outputs.accuracy_for(self.loss_function, task.query_y, shape)
+
+    def check_episode(self, episode: Episode, *, training: bool = False) -> Episode:
+        """Refuse a meta-batch that does not fit the learner, with a ValueError that says what; else return it, cast."""
+        episode = self.cast(episode)
+        inputs.check_episode(self, episode, training)
+        return episode
+
+    def check_training_data(self, dataset):
+        """Refuse other kinds of data by a TypeError, data that do not fit by a ValueError; else return them, cast."""
+        if self.method.check_data is None:
+            return inputs.check_dataset(self, dataset, "x", training=True)
+        self.method.check_data(dataset)
+        return dataset
 
     def fit(self, x=None, *args, **kwargs):
-        """Keras's `fit` on a dataset of meta-batches (`episode_dataset`), checked before the first step."""
-        self.check_training_data(x)
-        if kwargs.get("validation_data") is not None:
-            self._check(kwargs["validation_data"], "validation_data")
-        self.forget_old_graphs()
-        # Episodes come shuffled; Keras warns where its default is left in place.
-        return super().fit(x, *args, **{"shuffle": False, **kwargs})
+        """Keras's `fit` on a dataset of meta-batches (`episode_dataset`), checked before the first step.
+
+        An endless stream is read on: a second call goes on with the meta-batch after the last one of the first call.
+        """
+        given = reading.fit_arguments(x, args, kwargs)
+        x = self.check_training_data(x)
+        reading.set_modes(given.get("callbacks"), list(self._trackers))
+        reading.check_end(x, "x", "steps_per_epoch", given.get("steps_per_epoch"))
+        if (validation := given.get("validation_data")) is not None:
+            reading.check_end(validation, "validation_data", "validation_steps", given.get("validation_steps"))
+            given["validation_data"] = inputs.check_dataset(self, validation, "validation_data")
+        with self._readings.further(self, x) as rest:
+            return super().fit(rest, **given)
 
     def evaluate(self, x=None, *args, **kwargs):
         """Keras's `evaluate` on a finite dataset of meta-batches. `tfmeta.evaluate` adds the confidence interval."""
-        self._check(x, "x")
-        self.forget_old_graphs()
+        if not kwargs.get("_use_cached_eval_dataset"):  # which is the validation of `fit`, checked there
+            reading.check_end(x, "x", "steps", kwargs.get("steps"))
+            x = inputs.check_dataset(self, x, "x")
         return super().evaluate(x, *args, **kwargs)
-
-
-def _episodes(data) -> Episode:
-    """The meta-batch itself: `train_on_batch` and `test_on_batch` wrap it in a tuple of inputs, targets, weights."""
-    return data if isinstance(data, Episode) else data[0]

@@ -2,84 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode, count_classes
-from tfmeta.training import replicas
-
-
-def known_shape(network: keras.Model, which: str) -> tuple | None:
-    """Shape of one input or output of a network, `None` where a subclassed model does not say.
-
-    Args:
-        network: a Keras model.
-        which: `"input_shape"` or `"output_shape"`.
-
-    Returns:
-        The shape without the batch axis.
-
-    References:
-        Keras, `Layer.input`. https://keras.io/api/layers/base_layer/
-    """
-    try:
-        shape = getattr(network, which)
-    except AttributeError:
-        return None
-    return tuple(shape[1:]) if isinstance(shape, tuple) else None
+from tfmeta.core.validation import check_steps
+from tfmeta.training import casting, outputs, replicas, scale
+from tfmeta.training.network_checks import check_gradients, known_shape
+from tfmeta.training.outputs import Outputs
 
 
 def is_classification(episode: Episode) -> bool:
     """Whether labels are class indices (integers) rather than targets to regress on."""
     return episode.support_y.dtype.is_integer
-
-
-def check_network(network: keras.Model, role: str, *, trainable: bool = True) -> None:
-    """Refuse anything but a built Keras model with something to train.
-
-    Args:
-        network: what was given.
-        role: the argument's name, for the message.
-        trainable: whether there must be something to train.
-
-    Raises:
-        TypeError: if it is not a Keras model.
-        ValueError: if it has not been built, or has no trainable variables.
-    """
-    if not isinstance(network, keras.Model):
-        raise TypeError(f"{role} must be a keras.Model. Received: {role} of type {type(network).__name__}")
-    if not network.built or not network.variables:
-        raise ValueError(
-            f"{role} must be built: give it an Input layer or call {role}.build(input_shape) first. "
-            f"Received: {role}={network.name!r}, which has no variables yet"
-        )
-    if trainable and not network.trainable_variables:
-        raise ValueError(f"{role} must have trainable variables. Received: {role}={network.name!r} with none")
-
-
-def check_embedding(encoder: keras.Model) -> None:
-    """Refuse an encoder that does not return one vector an input, or returns probabilities.
-
-    Raises:
-        ValueError: naming the encoder.
-    """
-    shape = known_shape(encoder, "output_shape")
-    if shape is not None and len(shape) != 1:
-        raise ValueError(
-            "encoder must return embeddings [batch, dim]. "
-            f"Received: encoder={encoder.name!r} with outputs of shape {shape}"
-        )
-    last = encoder
-    while isinstance(last, keras.Model) and last.layers:  # the last layer may itself be a model
-        last = last.layers[-1]
-    if getattr(last, "activation", None) is keras.activations.softmax or isinstance(last, keras.layers.Softmax):
-        raise ValueError(
-            "encoder must return embeddings, which a linear head follows, not probabilities. "
-            f"Received: encoder={encoder.name!r}, which ends in a softmax"
-        )
 
 
 def check_labels(learner: keras.Model, episode: Episode) -> None:
@@ -109,49 +45,144 @@ def check_shape(network: keras.Model, episode: Episode) -> None:
     Raises:
         ValueError: naming both shapes.
     """
-    wanted, received = known_shape(network, "input_shape"), tuple(episode.support_x.shape[2:])
-    if wanted is None:
+    wanted = known_shape(network, "input_shape")
+    if wanted is None or not tf.is_tensor(episode.support_x):
         return
+    received = tuple(episode.support_x.shape[2:])
     if len(wanted) != len(received) or any(w not in (None, r) for w, r in zip(wanted, received, strict=True)):
         raise ValueError(f"the learner takes inputs of shape {wanted}. Received: support_x with {received}")
 
 
-def check_outputs(network: keras.Model, episode: Episode) -> None:
-    """Refuse a meta-batch whose number of classes or targets is not the width of the network's outputs.
+def check_targets(network: keras.Model, loss, outputs: Outputs, episode: Episode) -> None:
+    """Refuse a meta-batch whose labels or targets are not what the network's outputs can be compared with.
 
     Args:
         network: a Keras model.
+        loss: the learner's loss function; None for its own.
+        outputs: what the network gives.
         episode: a meta-batch.
 
     Raises:
         ValueError: naming both.
     """
-    shape = known_shape(network, "output_shape")
-    if shape is None:
-        shape = tuple(network(episode.support_x[0, :1]).shape[1:])
-    if is_classification(episode):
+    shape, targets = outputs.shape, tuple(episode.support_y.shape[2:])
+    if loss is not None:
+        # Keras's own losses bring [n] and [n, 1] together.
+        if len(targets) != len(shape) and shape in ((1,), ()) and not type_module(loss).startswith("keras"):
+            raise ValueError(
+                f"targets must have the shape of the outputs, {shape} for each example, or the loss would compare each "
+                f"with all. Received: support_y with {targets}, network={network.name!r}"
+            )
+        if is_classification(episode) and not targets and len(shape) == 1 and (shape[0] or 0) > 1:
+            top, bottom = int(count_classes(episode)), int(tf.reduce_min(episode.support_y))
+            if top > shape[0] or bottom < 0:
+                raise ValueError(
+                    f"labels must run from 0 to {shape[0] - 1}, the network's outputs. "
+                    f"Received: labels from {bottom} to {top - 1}"
+                )
+    elif is_classification(episode):
+        check_class_indices(episode)
         n_way = int(count_classes(episode))
-        if shape[-1] != n_way:
+        if len(shape) != 1 or shape[-1] not in (None, n_way):
             raise ValueError(
                 f"the network's output must be n_way={n_way} wide, one logit per class of an episode. "
                 f"Received: network={network.name!r} with outputs of shape {shape}"
             )
     # Targets [n] minus outputs [n, 1] would be a matrix [n, n], with no error.
-    elif (targets := tuple(episode.support_y.shape[2:])) != shape:
+    elif targets != shape:
         raise ValueError(
             f"targets must have the shape of the outputs, {shape} for each example, and labels must be integers. "
             f"Received: support_y with {targets}, dtype={episode.support_y.dtype.name}"
         )
 
 
-def check_dataset(dataset, name: str, check: Callable[[Episode], None], strategy: tf.distribute.Strategy) -> None:
+def type_module(function) -> str:
+    """The module in which a function, or an object's class, is defined."""
+    return getattr(function, "__module__", None) or type(function).__module__
+
+
+def check_class_indices(episode: Episode) -> None:
+    """Refuse labels of a task that leave out a number: a class that is not there would be learned and counted.
+
+    Args:
+        episode: a meta-batch. A class may lack support, as under `label_noise`, but not be absent from both sets.
+
+    Raises:
+        ValueError: naming the task.
+    """
+    if len(episode.support_y.shape) != 2 or len(episode.query_y.shape) != 2:
+        raise ValueError(
+            "labels must be one whole number an example. "
+            f"Received: support_y with shape={tuple(episode.support_y.shape)}, query_y with "
+            f"shape={tuple(episode.query_y.shape)}"
+        )
+    both = np.concatenate([np.asarray(episode.support_y), np.asarray(episode.query_y)], axis=1)
+    for i, labels in enumerate(both):
+        present = np.unique(labels)
+        if not np.array_equal(present, np.arange(len(present))):
+            raise ValueError(
+                "labels must run from 0 to n_way - 1 with every class present. "
+                f"Received: labels {present.tolist()} in task {i}"
+            )
+
+
+def check_finite(episode: Episode) -> None:
+    """Refuse a meta-batch with values that are no numbers.
+
+    Args:
+        episode: a meta-batch.
+
+    Raises:
+        ValueError: naming the tensor.
+    """
+    for name, nest in zip(Episode._fields, episode, strict=True):
+        for tensor in tf.nest.flatten(nest):
+            if tensor.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(tensor))):
+                bad = int(tf.reduce_sum(tf.cast(~tf.math.is_finite(tensor), tf.int64)))
+                raise ValueError(f"{name} must be finite. Received: {name} with {bad} NaN or infinite values")
+
+
+def check_episode(learner, episode: Episode, training: bool) -> None:
+    """Refuse a meta-batch that does not fit a learner; in training remember the range of its images.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        episode: a meta-batch of tensors.
+        training: whether the learner is trained on it.
+
+    Raises:
+        ValueError: saying what does not fit.
+    """
+    method, network, loss = learner.method, learner.network, learner.loss_function
+    check_shape(network, episode)
+    check_finite(episode)
+    if method.makes_head:
+        check_labels(learner, episode)
+        check_class_indices(episode)
+    else:
+        first = tf.nest.map_structure(lambda x: x[0], episode.support_x)
+        ends = learner.ends(first)
+        check_targets(network, loss, ends, episode)
+        outputs.check_loss(network, loss, ends, first, is_classification(episode))
+    if training:
+        learner.input_scale = scale.scale_of_images(episode.support_x)
+    else:
+        scale.check_scale(learner.input_scale, episode.support_x)
+    if method.check is not None:
+        method.check(episode, training)
+
+
+def check_dataset(learner, dataset, name: str, training: bool = False):
     """Refuse anything but a dataset of meta-batches, and one whose first meta-batch does not fit.
 
     Args:
+        learner: an `EpisodicLearner`.
         dataset: what was given.
         name: the argument's name, for the message.
-        check: refuses a meta-batch.
-        strategy: the strategy that the learner was made under, whose replicas share a meta-batch.
+        training: whether the learner is trained on it.
+
+    Returns:
+        The dataset, in the types that learners take.
 
     Raises:
         TypeError: if it is not a dataset of episodes.
@@ -163,66 +194,67 @@ def check_dataset(dataset, name: str, check: Callable[[Episode], None], strategy
             f"{name} must be a tf.data.Dataset of Episode, such as episode_dataset(...). "
             f"Received: {name} of type {type(dataset).__name__}, elements {spec}"
         )
-    if isinstance(dataset, tf.data.Dataset):
-        for episode in dataset.take(1):
-            check(episode)
-            replicas.check_even("meta_batch_size", episode.support_y.shape[0], strategy)
+    if not isinstance(dataset, tf.data.Dataset):
+        return dataset
+    dataset = casting.as_dataset(dataset, squeeze=learner.loss_function is None)
+    for episode in dataset.take(1):
+        learner.check_episode(episode, training=training)
+        replicas.check_even("meta_batch_size", episode.support_y.shape[0], learner.distribute_strategy)
+        if training:
+            first = tf.nest.map_structure(lambda x: x[0], episode.support_x)
+            check_gradients(learner.network, learner.method, first)
+    return dataset
 
 
-def check_support(support_x, support_y) -> tuple[tf.Tensor, tf.Tensor]:
+def check_support(support_x, support_y, *, squeeze: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
     """Turn a support set into tensors, refusing what cannot be one.
 
     Args:
-        support_x: `[n, ...]` numbers.
+        support_x: `[n, ...]` numbers; for a network with several inputs a dictionary or tuple of them.
         support_y: `[n, ...]` integer labels or float targets.
+        squeeze: as for `casting.targets_of`.
 
     Returns:
         float `support_x` and int32 or float `support_y`.
 
     Raises:
-        ValueError: if lengths differ, there is no example, values are not finite, or labels leave out a class.
+        ValueError: if lengths differ, there is no example, or they are no numbers.
     """
-    support_x, support_y = np.asarray(support_x), np.asarray(support_y)
-    if support_x.ndim < 1 or support_y.ndim < 1 or len(support_x) != len(support_y) or len(support_x) == 0:
+    support_x, support_y = (
+        casting.tensors_of(support_x, "support_x"),
+        casting.targets_of(support_y, "support_y", squeeze=squeeze),
+    )
+    sizes = {len(tensor) if tensor.shape.rank else 0 for tensor in tf.nest.flatten((support_x, support_y))}
+    if len(sizes) != 1 or 0 in sizes:
+        shapes = tf.nest.map_structure(lambda tensor: tuple(tensor.shape), support_x)
         raise ValueError(
             "support_x and support_y must have the same number of examples, at least one. "
-            f"Received: support_x with shape={support_x.shape}, support_y with shape={support_y.shape}"
+            f"Received: support_x with shape={shapes}, support_y with shape={tuple(support_y.shape)}"
         )
-    if support_x.dtype == np.uint8:
-        raise ValueError(
-            "support_x must be scaled as in training, floats in [0, 1]. Received: support_x with dtype=uint8"
-        )
-    for name, values in (("support_x", support_x), ("support_y", support_y)):
-        if not np.all(np.isfinite(values)):
-            raise ValueError(
-                f"{name} must be finite. Received: {name} with {np.sum(~np.isfinite(values))} NaN or infinite values"
-            )
-    if np.issubdtype(support_y.dtype, np.integer):
-        present = np.unique(support_y)
-        if support_y.ndim != 1 or not np.array_equal(present, np.arange(len(present))):
-            raise ValueError(
-                "labels must run from 0 to n_way - 1 with every class present. "
-                f"Received: support_y={support_y.tolist()}"
-            )
-        support_y = support_y.astype(np.int32)
-    return tf.convert_to_tensor(support_x.astype(np.float32)), tf.convert_to_tensor(support_y)
+    return tf.nest.map_structure(lambda x: tf.cast(x, tf.float32), support_x), support_y
 
 
-def support_task(learner, support_x, support_y) -> Episode:
+def support_task(learner, support_x, support_y, inner_steps: int | None = None) -> Episode:
     """Make a support set a task of its own, whose queries are the support set.
 
     Args:
         learner: an `EpisodicLearner`, whom it must fit.
-        support_x: `[n, ...]` numbers.
+        support_x: `[n, ...]` numbers; for a network with several inputs a dictionary or tuple of them.
         support_y: `[n, ...]` integer labels or float targets.
+        inner_steps: asked for, or None.
 
     Returns:
         An `Episode` without a meta-batch axis.
 
     Raises:
-        ValueError: if inputs and labels do not fit each other or the learner.
+        ValueError: if inputs and labels do not fit each other or the learner, or the steps are no number of steps or
+            are asked of a learner without an inner loop.
     """
-    support_x, support_y = check_support(support_x, support_y)
+    support_x, support_y = check_support(support_x, support_y, squeeze=learner.loss_function is None)
     task = Episode(support_x, support_y, support_x, support_y)
-    learner.check_episode(Episode(*(tensor[None] for tensor in task)))
+    learner.check_episode(tf.nest.map_structure(lambda tensor: tensor[None], task))
+    if inner_steps is not None:
+        check_steps(inner_steps=inner_steps)
+        if not learner.has_inner_loop:
+            raise ValueError(f"{type(learner).__name__} has no inner loop. Received: inner_steps={inner_steps}")
     return task

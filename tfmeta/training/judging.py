@@ -8,9 +8,10 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core import losses
-from tfmeta.core.episode import Episode
-from tfmeta.core.forward import full_precision, without_dropout
+from tfmeta.core.episode import Episode, task_spec
+from tfmeta.core.forward import full_precision
 from tfmeta.core.inner_loop import Watch
+from tfmeta.core.noise import without_dropout
 from tfmeta.training import copies, inputs
 from tfmeta.training.method import Run
 from tfmeta.training.parallel import SCALAR, map_tasks
@@ -76,9 +77,17 @@ def adapted_model(learner, task: Episode, inner_steps: int | None) -> keras.Mode
     return model
 
 
-def path_names(episode: Episode) -> list[str]:
-    """What an adaptation path holds for a task or a meta-batch."""
-    accuracies = ["support_accuracy", "query_accuracy"] if inputs.is_classification(episode) else []
+def path_names(learner, task: Episode) -> list[str]:
+    """List what an adaptation path holds.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        task: an `Episode` without a meta-batch axis, of which only types and shapes are looked at.
+
+    Returns:
+        Names of losses and, where hits can be counted, of accuracies.
+    """
+    accuracies = [] if learner.accuracy_of(task) is None else ["support_accuracy", "query_accuracy"]
     return ["support_loss", "query_loss", *accuracies]
 
 
@@ -93,7 +102,7 @@ def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf
     Returns:
         `[inner_steps + 1]` for each of `path_names`.
     """
-    run, names = Run(key=tf.zeros([], tf.int64)), path_names(episode)
+    run, names, count = Run(key=tf.zeros([], tf.int64)), path_names(learner, episode), learner.accuracy_of(episode)
 
     def look(fast, k):
         found = {}
@@ -103,7 +112,7 @@ def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf
             outputs = learner.method.outputs(fast, x, run, k)
             found[f"{part}_loss"] = tf.cast(learner.loss_of(y, outputs), tf.float32)
             if f"{part}_accuracy" in names:
-                found[f"{part}_accuracy"] = losses.accuracy(y, outputs)
+                found[f"{part}_accuracy"] = count(y, outputs)
         return found
 
     watch = Watch(look, dict.fromkeys(names, SCALAR))
@@ -130,7 +139,7 @@ def measure(learner, episodes: Episode) -> dict[str, tf.Tensor]:
         path = learner.adaptation_path(episode, learner.eval_inner_steps)
         return {name: tf.stack([value[0], value[-1]]) for name, value in path.items()}
 
-    names = path_names(episodes)
+    names = path_names(learner, task_spec(episodes))
     ends = map_tasks(one_task, episodes, dict.fromkeys(names, tf.TensorSpec([2], tf.float32)))
     results = {kind: ends[f"query_{kind}"][:, 1] for kind in ("loss", "accuracy") if f"query_{kind}" in names}
     for name in names:

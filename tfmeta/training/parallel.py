@@ -39,12 +39,7 @@ class Graphs:
     """
 
     def __init__(self):
-        self._compiled, self._settings = {}, None
-
-    def changed(self, settings: Any) -> bool:
-        """Whether the settings are others than at the last call."""
-        before, self._settings = self._settings, settings
-        return before is not None and before != settings
+        self._compiled = {}
 
     def map(self, function: Callable[[Any], Any], tasks: Any, signature: Any, key: tuple) -> Any:
         """`map_tasks` as a graph.

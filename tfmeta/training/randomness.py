@@ -13,18 +13,31 @@ def is_random_state(variable: keras.Variable) -> bool:
     return variable.path.endswith("seed_generator_state")
 
 
+def batches_seen(optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """Meta-batches that an optimizer was given; under `gradient_accumulation_steps` more than the steps it took.
+
+    Args:
+        optimizer: built.
+
+    Returns:
+        int64 scalar.
+    """
+    counter = getattr(optimizer, "_iterations", optimizer.iterations)  # `iterations` counts steps
+    return tf.cast(tf.convert_to_tensor(counter), tf.int64)
+
+
 def task_keys(optimizer: keras.optimizers.Optimizer, n_tasks: tf.Tensor) -> tf.Tensor:
     """A number of its own for every task of every outer step.
 
     Args:
-        optimizer: counts the outer steps.
+        optimizer: counts the meta-batches.
         n_tasks: tasks of this replica.
 
     Returns:
         int64 `[n_tasks]`.
     """
     size = tf.cast(n_tasks, tf.int64)
-    first = optimizer.iterations.value * size * replicas.number() + replicas.first_task(size)
+    first = batches_seen(optimizer) * size * replicas.number() + replicas.first_task(size)
     return first + tf.range(size)
 
 

@@ -71,6 +71,22 @@ def share(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
     return gradients if n == 1 else [gradient / n for gradient in gradients]
 
 
+def mean_over_tasks(values: list[tf.Tensor], seen: list[tf.Tensor]) -> list[tf.Tensor]:
+    """What this replica's tasks make of some values.
+
+    Args:
+        values: before the step, `[...]` each.
+        seen: what each task made of them, `[n_tasks, ...]` each; whole numbers are the same for all tasks.
+
+    Returns:
+        Means over tasks `[...]`, computed as differences, so that what does not change stays exact.
+    """
+    return [
+        old + tf.reduce_mean(new - old, axis=0) if old.dtype.is_floating else new[0]
+        for old, new in zip(values, seen, strict=True)
+    ]
+
+
 def assign(variables: list[keras.Variable], values: list[tf.Tensor]) -> None:
     """Give variables the mean of the replicas' values, on every replica.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,16 @@ import tensorflow as tf
 
 from tfmeta.core.forward import Tensors
 from tfmeta.machine import threads
-from tfmeta.training import replicas, weight_decay
+from tfmeta.training import network_checks, replicas, weight_decay
 from tfmeta.training.parallel import Graphs, graph_settings
+from tfmeta.training.reading import Readings
+from tfmeta.training.scale import Scale
+
+
+@functools.cache
+def _arguments(cls: type) -> tuple[str, ...]:
+    """Names of a constructor's arguments."""
+    return tuple(inspect.signature(cls.__init__).parameters)[1:]
 
 
 def _prepare(optimizer: keras.optimizers.Optimizer, variables, undecayed) -> None:
@@ -44,6 +53,8 @@ class Shell(keras.Model, abc.ABC):
         self._trackers = {}
         self._networks = tuple(networks)
         self._graphs = Graphs()
+        self._readings = Readings()
+        self.input_scale = None  # the range of the images of training
         self.built = True
 
     @abc.abstractmethod
@@ -62,8 +73,9 @@ class Shell(keras.Model, abc.ABC):
 
     # -- compile ---------------------------------------------------------------------------------------------------
     def compile(
-        self, optimizer="adam", *, group_optimizers=None, jit_compile=False, run_eagerly=False, steps_per_execution=1
-    ):
+        self, optimizer="adam", *, group_optimizers=None, jit_compile=False, run_eagerly=False, steps_per_execution=1,
+        loss=None, metrics=None,
+    ):  # fmt: skip
         """Set the outer loop's optimizer. The loss belongs to the learner; see its constructor.
 
         Args:
@@ -74,14 +86,25 @@ class Shell(keras.Model, abc.ABC):
                 derivative of max-pooling wrongly. On a GPU methods with an inner loop are 6 to 12 times faster with it.
             run_eagerly: run step by step in Python, to debug.
             steps_per_execution: meta-batches per call into the graph.
+            loss: must be None; it is an argument of the learner's constructor.
+            metrics: must be None; loss and accuracy are reported.
 
         Raises:
-            ValueError: if a network computes in float16, in which gradients of gradients vanish, `jit_compile` is asked
-                of a learner whose sizes XLA cannot know beforehand, or a group is unknown.
+            ValueError: if a loss or metrics are given, a network computes in float16, in which gradients of gradients
+                vanish, `jit_compile` is asked of a learner whose sizes XLA cannot know beforehand, or a group is
+                unknown.
 
         References:
             Finn et al. (2017), algorithm 2, line 10. https://arxiv.org/abs/1703.03400
         """
+        for name, value in (("loss", loss), ("metrics", metrics)):
+            if value is not None:
+                raise ValueError(
+                    f"compile takes no {name}: both loops have the loss of the learner's constructor, such as "
+                    f"MAML(network, loss='mse'), and report it with the accuracy. Received: {name}={value!r}"
+                )
+        for network in self._networks:
+            network_checks.warn_of_penalties(network)
         layers = [layer for network in self._networks for layer in network._flatten_layers()]
         if half := [layer.name for layer in layers if layer.compute_dtype == "float16"]:
             raise ValueError(
@@ -162,47 +185,68 @@ class Shell(keras.Model, abc.ABC):
         """
         return self._graphs.map(function, tasks, signature, (graph_settings(self), key))
 
-    def forget_old_graphs(self) -> None:
-        """Let Keras trace its steps again where a setting was changed since the last `fit` or `evaluate`."""
-        if self._graphs.changed(graph_settings(self)):
-            self.train_function = self.test_function = None
+    def make_train_function(self, force=False):
+        """Keras's; traced again wherever a setting is changed, be it by a callback in the middle of `fit`."""
+        if force or self.train_function is None:
+            super().make_train_function(force)
+            self.train_function = self._following("train_function", self.make_train_function)
+
+    def make_test_function(self, force=False):
+        """As `make_train_function`."""
+        if force or self.test_function is None:
+            super().make_test_function(force)
+            self.test_function = self._following("test_function", self.make_test_function)
+
+    def _following(self, name: str, make: Callable) -> Callable:
+        traced, settings = getattr(self, name), graph_settings(self)
+
+        def function(iterator):
+            if graph_settings(self) == settings:
+                return traced(iterator)
+            make(force=True)
+            return getattr(self, name)(iterator)
+
+        return function
 
     # -- saving ----------------------------------------------------------------------------------------------------
     def options(self) -> dict[str, Any]:
         """The constructor's arguments as they are now."""
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        names = _arguments(type(self))
         # Keras has an attribute `loss` of its own, which `compile` sets.
         found = {name: getattr(self, "loss_function" if name == "loss" else name) for name in names}
         return {name: list(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
 
     def get_config(self):
-        """All constructor arguments, networks as their own configuration, for `save` and `load_model`."""
-        return {
+        """All constructor arguments, networks as their own configuration; and the range of the images of training."""
+        config = {
             name: keras.saving.serialize_keras_object(value)
             if isinstance(value, keras.Model) or callable(value)
             else value
             for name, value in self.options().items()
         }
+        return config if self.input_scale is None else config | {"input_scale": list(self.input_scale)}
 
     @classmethod
     def from_config(cls, config):
         """Rebuild from `get_config()`."""
         config = dict(config)
+        scale = config.pop("input_scale", None)
         if "learner" in config:  # written when every network was called so
-            first = list(inspect.signature(cls.__init__).parameters)[1]
-            config[first] = config.pop("learner")
+            config[_arguments(cls)[0]] = config.pop("learner")
         given = {
             name: keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value
             for name, value in config.items()
         }
-        return cls(**given)
+        learner = cls(**given)
+        learner.input_scale = None if scale is None else Scale(*scale)
+        return learner
 
     def get_compile_config(self):
         """What `compile` was given, so that a loaded learner goes on training with its optimizer's state."""
         if not self.compiled:
             return None
         serialize = keras.saving.serialize_keras_object
-        config = {"optimizer": serialize(self.optimizer), **self._compile_options}
+        config = {"optimizer": serialize(self.optimizer), **self._compile_options, "read": self._readings.to_dict()}
         if self.group_optimizers:
             config["group_optimizers"] = {name: serialize(one) for name, one in self.group_optimizers.items()}
         return config
@@ -211,6 +255,7 @@ class Shell(keras.Model, abc.ABC):
         """Compile a loaded learner as it was compiled when saved."""
         config, read = dict(config), keras.saving.deserialize_keras_object
         groups = {name: read(one) for name, one in config.pop("group_optimizers", {}).items()}
+        self._readings = Readings(config.pop("read", {}))
         self.compile(optimizer=read(config.pop("optimizer")), group_optimizers=groups, **config)
 
     def load_weights(self, filepath, **options):

@@ -1,0 +1,128 @@
+"""Episodes of one's own, in whatever types they come, as the tensors that a learner takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfmeta.core.episode import Episode
+
+
+def tensors_of(x: Any, name: str) -> Any:
+    """Inputs as float tensors.
+
+    Args:
+        x: an array, a list, a pandas object or a tensor `[..., n, ...]`; or a dictionary or tuple of them, for a
+            network with several inputs.
+        name: for the message.
+
+    Returns:
+        The same nest of tensors: floats as they are, other whole numbers than bytes as float32.
+
+    Raises:
+        ValueError: if they are no numbers, or bytes, which nobody has scaled.
+    """
+    if isinstance(x, dict):
+        return {key: tensors_of(value, f"{name}[{key!r}]") for key, value in x.items()}
+    if isinstance(x, tuple):
+        return tuple(tensors_of(value, f"{name}[{i}]") for i, value in enumerate(x))
+    if not tf.is_tensor(x):
+        x = _numbers(x, name)
+    if x.dtype in (tf.uint8, np.uint8):
+        raise ValueError(f"{name} must be scaled as in training, floats in [0, 1]. Received: {name} with dtype=uint8")
+    x = tf.convert_to_tensor(x)
+    return x if x.dtype.is_floating else tf.cast(x, tf.float32)
+
+
+def _numbers(x: Any, name: str) -> np.ndarray:
+    try:
+        found = np.asarray(x)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must be an array of numbers. Received: {name} that is none ({error})") from error
+    if found.dtype == object:
+        try:
+            found = found.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} must be numbers. Received: {name} with {error}") from error
+    if found.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be numbers. Received: {name} with dtype={found.dtype}")
+    return found
+
+
+def targets_of(y: Any, name: str, *, squeeze: bool = True) -> tf.Tensor:
+    """Labels as int32, other targets as floats.
+
+    Args:
+        y: an array, a list, a pandas object or a tensor.
+        name: for the message.
+        squeeze: whether whole numbers `[..., n, 1]` are labels `[..., n]`.
+
+    Returns:
+        A tensor.
+
+    Raises:
+        ValueError: if they are words, or no numbers.
+    """
+    if not tf.is_tensor(y):
+        found = np.asarray(y)
+        if found.dtype.kind in "OUS":
+            first = next(iter(found.ravel()), None)
+            if isinstance(first, str | bytes):
+                raise ValueError(
+                    f"{name} must be whole numbers from 0 to n_way - 1; numpy.unique({name}, return_inverse=True) "
+                    f"turns names into them. Received: {name} with {first!r}"
+                )
+        y = _numbers(y, name)
+    elif y.dtype == tf.string:
+        raise ValueError(f"{name} must be whole numbers from 0 to n_way - 1. Received: {name} with dtype=string")
+    y = tf.convert_to_tensor(y)
+    if y.dtype.is_floating:
+        return y
+    y = tf.cast(y, tf.int32)
+    return tf.squeeze(y, -1) if squeeze and y.shape.rank and y.shape.rank > 1 and y.shape[-1] == 1 else y
+
+
+def as_episode(episode: Any, *, squeeze: bool = True) -> Episode:
+    """An episode, or a meta-batch of them, as the tensors that a learner takes.
+
+    Args:
+        episode: four arrays, lists, pandas objects or tensors; inputs may be dictionaries or tuples of them.
+        squeeze: as for `targets_of`.
+
+    Returns:
+        An `Episode`.
+
+    Raises:
+        ValueError: as `tensors_of` and `targets_of`.
+    """
+    return Episode(
+        tensors_of(episode[0], "support_x"), targets_of(episode[1], "support_y", squeeze=squeeze),
+        tensors_of(episode[2], "query_x"), targets_of(episode[3], "query_y", squeeze=squeeze),
+    )  # fmt: skip
+
+
+def as_dataset(dataset: tf.data.Dataset, *, squeeze: bool = True) -> tf.data.Dataset:
+    """A dataset of episodes as the tensors that a learner takes.
+
+    Args:
+        dataset: of `Episode`s in whatever types.
+        squeeze: as for `targets_of`.
+
+    Returns:
+        The dataset itself where nothing has to be cast.
+
+    Raises:
+        ValueError: as `as_episode`.
+    """
+    specs = tf.nest.flatten(dataset.element_spec)
+    if all(spec.dtype in (tf.float32, tf.float64, tf.int32) for spec in specs) and not (
+        squeeze and any(_column(spec) for spec in (dataset.element_spec.support_y, dataset.element_spec.query_y))
+    ):
+        return dataset
+    return dataset.map(lambda *episode: as_episode(episode, squeeze=squeeze), num_parallel_calls=1)
+
+
+def _column(spec: tf.TensorSpec) -> bool:
+    return spec.dtype.is_integer and spec.shape.rank is not None and spec.shape.rank > 2 and spec.shape[-1] == 1
