@@ -234,7 +234,7 @@ class MatchingNetwork(EpisodicLearner):
             len(labels), int(n_way), self.distance, steps, dtype=self.encoder.dtype, name="support_set"
         )  # fmt: skip
         encoder = copies.copy_model(self.encoder, own["network"], support_x)
-        adapted = keras.Sequential([keras.Input(support_x.shape[1:]), encoder, head])
+        adapted = copies.followed_by(head, encoder, support_x)
         head.support.assign(self._support_embeddings(embeddings, own))
         head.labels.assign(labels)
         head.scale.assign(tf.exp(own["scale"][0]) if self.learn_scale else self.scale)

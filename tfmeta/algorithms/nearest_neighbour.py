@@ -120,7 +120,7 @@ class NearestNeighbour(EpisodicLearner):
         else:
             body = copies.copy_model(self.encoder, values(self.encoder.trainable_variables), support_x)
         head = NearestHead(len(labels), int(n_way), self.distance, dtype=support.dtype.name, name="support_set")
-        adapted = keras.Sequential([keras.Input(support_x.shape[1:]), body, head])
+        adapted = copies.followed_by(head, body, support_x)
         head.support.assign(support)
         head.labels.assign(labels)
         return adapted

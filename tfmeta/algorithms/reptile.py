@@ -163,6 +163,7 @@ class Reptile(EpisodicLearner):
             self.network,
             update=lambda params: self._update(),
             support_loss=self._support_loss,
+            first_order=True,
             task_gradient=self._task_gradient,
             statistics=[*self.moments, *self.moment_steps],
             settings={"inner_lr": self.inner_lr, "inner_optimizer": self.inner_optimizer}
@@ -187,7 +188,7 @@ class Reptile(EpisodicLearner):
             seed = tf.stack([tf.cast(run.key, tf.int64), one]) if run.training else tf.zeros([2], tf.int64)
             n = y.shape[0] or tf.shape(y)[0]  # a plain number where it is known, which is checked
             rows = mini_batch(n, size, k, seed)
-            x, y = tf.gather(x, rows), tf.gather(y, rows)
+            x, y = tf.nest.map_structure(lambda tensor: tf.gather(tensor, rows), (x, y))
         return self.loss_of(y, self.method.outputs(fast, x, run, k))
 
     def _task_gradient(self, params, episode: Episode, run: Run):

@@ -14,6 +14,7 @@ the seed, each epoch's episodes from their number, and the optimizer's state fro
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tfmeta.evaluation import Score, evaluate
 from tfmeta.machine import files, threads
 from tfmeta.tasks.sampling import episode_dataset, queries_left
 from tfmeta.training import distribution
+from tfmeta.training.scale import Scale
 
 # Validation episodes are few and the same after every epoch, so that epochs can be compared.
 _VALIDATION_TASKS, _VALIDATION_SEED = 20, 20_000
@@ -231,9 +233,12 @@ def load_run(folder: Path) -> tuple[TrainSettings, Learner]:
             f"tfmeta train --resume {folder}"
         )
     try:
-        return settings, keras.models.load_model(path, safe_mode=True)
+        learner = keras.models.load_model(path, safe_mode=True)
     except Exception as error:  # a damaged archive fails in zipfile, h5py or json, each in its own way
         raise ValueError(f"the model must be as tfmeta wrote it ({error}). Received: {path}") from error
+    if learner.input_scale is None:  # written before learners kept it; runs are on images from 0 to 1
+        learner.input_scale = Scale(0.0, 1.0, math.nan)
+    return settings, learner
 
 
 def load_score(folder: Path) -> Score:

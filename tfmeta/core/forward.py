@@ -49,7 +49,7 @@ def forward(
     Args:
         network: a built Keras model, or a function of `params` and `x`, which is called as it is.
         params: tensors in the order and shapes of `network.trainable_variables`.
-        x: inputs `[batch, ...]`.
+        x: inputs `[batch, ...]`; for a network with several inputs a dictionary or tuple of them.
         non_trainable: values for `network.non_trainable_variables`; the present ones by default.
         training: `True` lets batch norm use the statistics of `x` itself. Its moving averages are not updated.
 

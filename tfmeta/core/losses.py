@@ -92,6 +92,9 @@ def query_loss(
     Returns:
         The loss, a scalar, and the outputs on the queries as they are `[n_way * n_query, n_outputs]`.
 
+    Raises:
+        ValueError: if an epsilon is given and the network has several inputs.
+
     References:
         Finn et al. (2017), equation 2. https://arxiv.org/abs/1703.03400; Goodfellow et al. (2015), section 5, with
         alpha = 0.5. https://arxiv.org/abs/1412.6572
@@ -102,6 +105,11 @@ def query_loss(
     if not adversarial_epsilon:
         outputs = forward(network, fast, episode.query_x, non_trainable=non_trainable)
         return tf.reduce_mean(loss(episode.query_y, outputs)), outputs
+    if not tf.is_tensor(episode.query_x):
+        raise ValueError(
+            "adversarial_epsilon must be 0 for a network with several inputs, of which some need not be images. "
+            f"Received: adversarial_epsilon={adversarial_epsilon}"
+        )
     with tf.GradientTape() as tape:
         tape.watch(episode.query_x)
         outputs = forward(network, fast, episode.query_x, non_trainable=non_trainable)

@@ -43,7 +43,8 @@ def _numbers(x: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name} must be an array of numbers. Received: {name} that is none ({error})") from error
     if found.dtype == object:
         try:
-            found = found.astype(np.float64)
+            found = np.array(found.tolist())  # of the type that its numbers have
+            found = found.astype(np.float64) if found.dtype == object else found
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name} must be numbers. Received: {name} with {error}") from error
     if found.dtype.kind not in "biuf":
@@ -116,12 +117,21 @@ def as_dataset(dataset: tf.data.Dataset, *, squeeze: bool = True) -> tf.data.Dat
     Raises:
         ValueError: as `as_episode`.
     """
-    specs = tf.nest.flatten(dataset.element_spec)
-    if all(spec.dtype in (tf.float32, tf.float64, tf.int32) for spec in specs) and not (
-        squeeze and any(_column(spec) for spec in (dataset.element_spec.support_y, dataset.element_spec.query_y))
-    ):
+    spec = dataset.element_spec
+    for name, part in zip(Episode._fields, spec, strict=True):
+        for one in tf.nest.flatten(part):
+            if one.dtype == tf.string or (one.dtype == tf.uint8 and name.endswith("x")):
+                wanted = "scaled as in training, floats in [0, 1]" if name.endswith("x") else "whole numbers"
+                raise ValueError(f"{name} must be {wanted}. Received: {name} with dtype={one.dtype.name}")
+    fits = all(one.dtype in (tf.float32, tf.float64, tf.int32) for one in tf.nest.flatten(spec))
+    if fits and not (squeeze and (_column(spec.support_y) or _column(spec.query_y))):
         return dataset
-    return dataset.map(lambda *episode: as_episode(episode, squeeze=squeeze), num_parallel_calls=1)
+
+    @tf.autograph.experimental.do_not_convert
+    def cast(*parts):
+        return as_episode(parts[0] if len(parts) == 1 else parts, squeeze=squeeze)
+
+    return dataset.map(cast)
 
 
 def _column(spec: tf.TensorSpec) -> bool:

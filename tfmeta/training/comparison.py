@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from tfmeta.core.episode import Episode, count_classes
+from tfmeta.core.episode import Episode, count_classes, together
 from tfmeta.core.forward import Tensors, forward_with_state, full_precision
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run, TaskLoss
@@ -67,7 +67,7 @@ def comparison(
     def task_loss(params: Params, episode: Episode, run: Run) -> TaskLoss:
         # Not read off the static shape: Keras traces episodes of a second size with unknown sizes.
         n_support = tf.shape(episode.support_y)[0]
-        images = tf.concat([episode.support_x, episode.query_x], axis=0)
+        images = together(episode.support_x, episode.query_x)
         embeddings, state = forward_with_state(encoder, params["network"], run.state, images)
         support, query = embeddings[:n_support], embeddings[n_support:]
         scores = logits(support, episode.support_y, query, count_classes(episode), params)

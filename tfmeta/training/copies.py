@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 
 from tfmeta.core.forward import Tensors
 from tfmeta.core.noise import without_dropout
@@ -78,10 +79,33 @@ def with_linear_head(
         Snell et al. (2017), equation 8, for prototypes as a linear layer. https://arxiv.org/abs/1703.05175
     """
     head = keras.layers.Dense(int(bias.shape[0]), dtype=bias.dtype.name, name=name)
-    model = keras.Sequential([keras.Input(example.shape[1:]), copy_model(encoder, trainable_values, example), head])
+    model = followed_by(head, copy_model(encoder, trainable_values, example), example)
     head.kernel.assign(kernel)
     head.bias.assign(bias)
     return model
+
+
+def followed_by(head: keras.layers.Layer, body: keras.layers.Layer, example) -> keras.Model:
+    """A model of two parts.
+
+    Args:
+        head: takes what the body gives.
+        body: takes inputs `[batch, ...]`.
+        example: inputs `[batch, ...]`, a tensor or a nest of them, of which only types and shapes are looked at.
+
+    Returns:
+        A Keras model that takes inputs nested like the example.
+
+    References:
+        Keras, "The functional API". https://keras.io/guides/functional_api/
+    """
+    if tf.is_tensor(example):
+        return keras.Sequential([keras.Input(example.shape[1:]), body, head])
+    if isinstance(example, dict):
+        inputs = {name: keras.Input(x.shape[1:], dtype=x.dtype.name, name=name) for name, x in example.items()}
+    else:
+        inputs = tf.nest.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype.name), example)
+    return keras.Model(inputs, head(body(inputs)))
 
 
 def set_batch_norm_statistics(model: keras.Model, x) -> None:

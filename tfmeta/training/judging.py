@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core import losses
-from tfmeta.core.episode import Episode, task_spec
+from tfmeta.core.episode import Episode, task_spec, together
 from tfmeta.core.forward import full_precision
 from tfmeta.core.inner_loop import Watch
 from tfmeta.core.noise import without_dropout
@@ -49,7 +49,8 @@ def _outputs_of_one(learner, episode: Episode, transductive: bool, run: Run) -> 
         dtype = full_precision(fast[-1]).dtype  # of the last layer; else map_fn takes that of its input
 
         def alone(query):
-            outputs = method.outputs(fast, tf.concat([episode.support_x, query[None]], axis=0), run, k)
+            one = tf.nest.map_structure(lambda x: x[None], query)
+            outputs = method.outputs(fast, together(episode.support_x, one), run, k)
             return tf.cast(outputs[-1], dtype)
 
         return tf.map_fn(alone, episode.query_x, fn_output_signature=dtype)

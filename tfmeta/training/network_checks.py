@@ -54,6 +54,11 @@ def check_network(network: keras.Model, role: str, *, trainable: bool = True) ->
         )
     if trainable and not network.trainable_variables:
         raise ValueError(f"{role} must have trainable variables. Received: {role}={network.name!r} with none")
+    if len(getattr(network, "outputs", None) or ()) > 1:
+        raise ValueError(
+            f"{role} must have one output, on which the loss is taken; keras.Model(x.inputs, x.outputs[0]) has one. "
+            f"Received: {role}={network.name!r} with {len(network.outputs)}"
+        )
     _check_copies(network, role)
     _check_replicas(network, role)
 

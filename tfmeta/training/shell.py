@@ -16,6 +16,7 @@ from tfmeta.core.forward import Tensors
 from tfmeta.machine import threads
 from tfmeta.training import network_checks, replicas, weight_decay
 from tfmeta.training.parallel import Graphs, graph_settings
+from tfmeta.training.portable import portable
 from tfmeta.training.reading import Readings
 from tfmeta.training.scale import Scale
 
@@ -219,7 +220,7 @@ class Shell(keras.Model, abc.ABC):
     def get_config(self):
         """All constructor arguments, networks as their own configuration; and the range of the images of training."""
         config = {
-            name: keras.saving.serialize_keras_object(value)
+            name: portable(keras.saving.serialize_keras_object(value))
             if isinstance(value, keras.Model) or callable(value)
             else value
             for name, value in self.options().items()
@@ -245,7 +246,7 @@ class Shell(keras.Model, abc.ABC):
         """What `compile` was given, so that a loaded learner goes on training with its optimizer's state."""
         if not self.compiled:
             return None
-        serialize = keras.saving.serialize_keras_object
+        serialize = lambda value: portable(keras.saving.serialize_keras_object(value))  # noqa: E731
         config = {"optimizer": serialize(self.optimizer), **self._compile_options, "read": self._readings.to_dict()}
         if self.group_optimizers:
             config["group_optimizers"] = {name: serialize(one) for name, one in self.group_optimizers.items()}
