@@ -5,9 +5,11 @@ Whoever reads this file sees the field on one page; each name's docstring says w
 
 import sys
 
+from tfmeta.machine.backend import require_tensorflow
 from tfmeta.machine.quiet_start import import_tensorflow
 
 import_tensorflow(sys.argv[0] if sys.argv else "")
+require_tensorflow()
 
 from tfmeta import checks, datasets, evaluation, functional, networks, plotting
 from tfmeta.algorithms.anil import ANIL

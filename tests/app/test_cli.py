@@ -69,7 +69,7 @@ def test_train_evaluate_and_plot_from_end_to_end(trained, images, tmp_path, meth
     assert runs.read_settings(folder) == expected
     assert (len(log_rows(folder)), score.n_query, score.data) == (2, 5, "own test")
 
-    judged = tfmeta("evaluate", folder, "--episodes", 10, "--n-query", 5)
+    judged = tfmeta("evaluate", folder, "--episodes", 10)  # with the 5 queries that the smallest class leaves
     assert (judged.exit_code, judged.stdout) == (0, f"{score}\n")
     before = contents(folder)
     drawn = tfmeta("plot", folder, "--out", tmp_path / "pictures")

@@ -162,7 +162,9 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or test classes.")] = "test",
     n_way: Annotated[int | None, typer.Option(help="Classes in an episode.")] = None,
     k_shot: Annotated[int | None, typer.Option(help="Support images per class.")] = None,
-    n_query: Annotated[int, typer.Option(help="Query images per class.")] = 15,
+    n_query: Annotated[
+        int | None, typer.Option(help="Query images per class; by default 15, or what the smallest class leaves.")
+    ] = None,
     episodes: Annotated[int, typer.Option(help="Number of episodes.")] = 600,
     seed: Annotated[int, typer.Option(help="Seed of the episodes.")] = 30_000,
     transductive: Annotated[bool, typer.Option(help="Let batch norm see all queries together, or one by one.")] = True,
@@ -172,6 +174,7 @@ def evaluate(
     with plain_errors():
         from tfmeta import evaluation
         from tfmeta.app import pretrained, runs
+        from tfmeta.tasks.sampling import queries_left
 
         if split not in ("train", "validation", "test"):
             raise ValueError(f"split must be train, validation or test. Received: split={split!r}")
@@ -182,10 +185,12 @@ def evaluate(
         classes = getattr(runs.load_data(dataset or settings.dataset, data_dir), split)
         if classes is None:
             raise ValueError(f"{dataset or settings.dataset} defines no validation classes. Received: split={split!r}")
+        # `or` would take a mistyped 0 for "not given".
+        k_shot = settings.k_shot if k_shot is None else k_shot
         score = evaluation.evaluate(
-            learner, classes, n_query=n_query, episodes=episodes, seed=seed, transductive=transductive,
-            # `or` would take a mistyped 0 for "not given".
-            n_way=settings.n_way if n_way is None else n_way, k_shot=settings.k_shot if k_shot is None else k_shot,
+            learner, classes, n_way=settings.n_way if n_way is None else n_way, k_shot=k_shot,
+            n_query=queries_left(classes, k_shot) if n_query is None else n_query,
+            episodes=episodes, seed=seed, transductive=transductive,
         )  # fmt: skip
     typer.echo(str(score))
 

@@ -99,7 +99,8 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
     for path in sorted(out.iterdir()):
         print(f"  {path}")
     print("\nNext: `make lab` opens the tutorials; start with tutorials/01_tasks_and_episodes.ipynb")
-    print(f"      (without make: jupyter lab tutorials). To use a model: keras.models.load_model('{out}/maml.keras')")
+    print("      (without make: jupyter lab tutorials). To use a model in Python:")
+    print(f"      import keras, tfmeta; learner = keras.models.load_model('{out}/maml.keras')")
 
 
 def _load(dataset: str, data_dir) -> Splits:

@@ -202,7 +202,7 @@ def check_dataset(learner, dataset, name: str, training: bool = False):
         replicas.check_even("meta_batch_size", episode.support_y.shape[0], learner.distribute_strategy)
         if training:
             first = tf.nest.map_structure(lambda x: x[0], episode.support_x)
-            check_gradients(learner.network, learner.method, first)
+            learner.check_once(check_gradients, learner.network, learner.method, first)
     return dataset
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import inspect
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,12 +31,12 @@ class Readings:
 
     def __init__(self, read: dict[str, int] | None = None):
         self._read = dict(read or {})
-        # Datasets that are known by their identity alone: none of them may go, and its number be given to another.
-        self._kept: list[tf.data.Dataset] = []
+        # Of datasets of which nobody has said what they hold.
+        self._of_this: weakref.WeakKeyDictionary[tf.data.Dataset, int] = weakref.WeakKeyDictionary()
 
     def to_dict(self) -> dict[str, int]:
-        """Give what a file can keep: datasets that can be told apart by what they hold."""
-        return {key: n for key, n in self._read.items() if not key.startswith("this ")}
+        """Give what a file can keep: how far streams were read that can be told apart by what they hold."""
+        return dict(self._read)
 
     @contextlib.contextmanager
     def further(self, learner: keras.Model, dataset: Any) -> Iterator[Any]:
@@ -52,16 +53,14 @@ class Readings:
             yield dataset
             return
         stream = stream_of(dataset)
-        if stream.key is None:
-            self._kept.append(dataset)
-            key = f"this {id(dataset)}"
-        else:
-            key = hashlib.sha256(repr(stream.key).encode()).hexdigest()[:16]
-        done, before = self._read.get(key, 0), int(batches_seen(learner.optimizer))
+        known, key = self._of_this, dataset
+        if stream.key is not None:
+            known, key = self._read, hashlib.sha256(repr(stream.key).encode()).hexdigest()[:16]
+        done, before = known.get(key, 0), int(batches_seen(learner.optimizer))
         try:
             yield stream.later(done) if done else dataset
         finally:
-            self._read[key] = done + max(0, int(batches_seen(learner.optimizer)) - before)
+            known[key] = done + max(0, int(batches_seen(learner.optimizer)) - before)
 
 
 def fit_arguments(x: Any, args: tuple, kwargs: dict) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Shell(keras.Model, abc.ABC):
         self._networks = tuple(networks)
         self._graphs = Graphs()
         self._readings = Readings()
+        self._passed = None  # the last check that needs a trace, and the settings with which it passed
         self.input_scale = None  # the range of the images of training
         self.built = True
 
@@ -171,6 +172,12 @@ class Shell(keras.Model, abc.ABC):
         # Learners are built when they are made.
         pass
 
+    def check_once(self, check: Callable, *arguments) -> None:
+        """Check what takes a trace to find out, once for each setting."""
+        if (settings := (check, graph_settings(self))) != self._passed:
+            check(*arguments)
+            self._passed = settings
+
     # -- graphs that are kept ----------------------------------------------------------------------------------------
     def map_compiled(self, function: Callable, tasks: Any, signature: Any, *, key: tuple) -> Any:
         """`map_tasks` as a graph that is traced once and kept, for calls outside `fit`.
@@ -258,6 +265,21 @@ class Shell(keras.Model, abc.ABC):
         groups = {name: read(one) for name, one in config.pop("group_optimizers", {}).items()}
         self._readings = Readings(config.pop("read", {}))
         self.compile(optimizer=read(config.pop("optimizer")), group_optimizers=groups, **config)
+
+    def export(self, filepath, *args, **options):
+        """Keras's `export`, of the network's own output before any adaptation. An adapted model exports itself.
+
+        Raises:
+            ValueError: if the network does not know the shape of its inputs.
+        """
+        network = self._networks[0]
+        if not getattr(network, "inputs", None):
+            raise ValueError(
+                "export must know the shape of the inputs: make the network a functional Keras model, or export "
+                f"what adapt() returns. Received: network={network.name!r} of type {type(network).__name__}"
+            )
+        self(tf.nest.map_structure(lambda x: tf.zeros([1, *(n or 1 for n in x.shape[1:])], x.dtype), network.input))
+        return super().export(filepath, *args, **options)
 
     def load_weights(self, filepath, **options):
         """Keras's `load_weights`, with one clear error where the file belongs to another architecture.
