@@ -20,8 +20,8 @@ def episodes(tiny):
 def test_support_sets_are_checked(name, monkeypatch):
     """The checks themselves are in tests/training/test_inputs.py; here, that each learner asks them."""
     learner, asked, check = borrow(name), [], inputs.check_support
-    monkeypatch.setattr(inputs, "check_support", lambda x, y: (asked.append(y), check(x, y))[1])
-    with pytest.raises(ValueError, match=r"every class present. Received: support_y=\[0, 1, 3\]"):
+    monkeypatch.setattr(inputs, "check_support", lambda x, y, **how: (asked.append(y), check(x, y, **how))[1])
+    with pytest.raises(ValueError, match=r"every class present. Received: labels \[0, 1, 3\] in task 0"):
         learner.adapt(np.zeros((3, 16, 16, 1)), [0, 1, 3])
     assert asked == [[0, 1, 3]]
     with pytest.raises(ValueError, match=r"takes inputs of shape \(16, 16, 1\). Received: support_x with \(28"):
