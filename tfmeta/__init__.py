@@ -28,7 +28,7 @@ from tfmeta.evaluation import AdaptationCurve, Score, adaptation_curve, evaluate
 from tfmeta.machine import threads
 from tfmeta.plotting import plot_adaptation_curve, plot_embeddings, plot_episode
 from tfmeta.tasks import augmentation
-from tfmeta.tasks.sampling import episode_dataset, sample_episode
+from tfmeta.tasks.sampling import EpisodeIds, episode_dataset, sample_episode
 from tfmeta.version import __version__
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "MAML",
     "AdaptationCurve",
     "Episode",
+    "EpisodeIds",
     "FineTunedClassifier",
     "MAMLPlusPlus",
     "MatchingNetwork",
