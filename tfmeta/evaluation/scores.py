@@ -186,7 +186,7 @@ def evaluate(
         return RegressionScore(loss=float(values.mean()), loss_name=judge.loss_name, losses=losses, **common)
     if tally.undefined:
         warnings.warn(
-            f"the outputs are not numbers for {tally.undefined} queries of {len(values)} episodes; they count as wrong: "
+            f"the outputs are not numbers for {tally.undefined} queries of {len(values)} episodes and count as wrong; "
             "has the learner's loss run to infinity?",
             stacklevel=2,
         )

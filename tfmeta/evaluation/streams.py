@@ -45,8 +45,6 @@ def meta_batches(episodes: Episode | tf.data.Dataset) -> Iterator[Episode]:
 def _watched(episodes: tf.data.Dataset) -> Iterator[Episode]:
     seen, warned = 0, False
     for meta_batch in episodes:
-        yield meta_batch
-        seen += len(meta_batch.support_y)
         if seen >= MANY_EPISODES and not warned:
             warned = True
             warnings.warn(
@@ -54,6 +52,8 @@ def _watched(episodes: tf.data.Dataset) -> Iterator[Episode]:
                 "stop this and give its take(n)",
                 stacklevel=3,
             )
+        yield meta_batch
+        seen += len(meta_batch.support_y)
 
 
 def check_meta_batch(episodes: Episode, learner) -> dict[str, float]:
