@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -39,10 +40,10 @@ def find_prepared(data_dir: Path) -> Path | None:
     Returns:
         The folder `omniglot/3.0.0` that holds all files, or `None`.
     """
-    roots = [data_dir, os.environ.get("TFDS_DATA_DIR"), Path.home() / "tensorflow_datasets"]
-    for root in roots:
-        if root and is_complete(folder := Path(root).expanduser() / RELATIVE_DIR):
-            return folder
+    for root in (data_dir, os.environ.get("TFDS_DATA_DIR"), "~/tensorflow_datasets"):
+        with contextlib.suppress(RuntimeError):  # where there is no home folder, as in some containers
+            if root and is_complete(folder := Path(root).expanduser() / RELATIVE_DIR):
+                return folder
     return None
 
 
@@ -116,8 +117,11 @@ def download(data_dir: Path) -> Path:
         if final.exists() and not is_complete(final):
             # Kept aside rather than deleted: what is in it was not put there by this function.
             os.replace(final, tempfile.mkdtemp(prefix="3.0.0.incomplete-", dir=final.parent))
-        if not final.exists():
+        try:
             os.replace(temporary / RELATIVE_DIR, final)
+        except OSError:
+            if not is_complete(final):  # else another process was faster, and what it put there will do
+                raise
     finally:
         _remove(temporary)
     return final
