@@ -281,3 +281,19 @@ def test_a_cache_that_may_not_be_read_is_neither_damaged_nor_replaced(miniature,
     monkeypatch.setattr(omniglot_source, "read_prepared", lambda *_: pytest.fail("work was started"))
     with pytest.raises(OSError, match=r"be read \(Permission denied\).*Received: data_dir="):
         load_omniglot(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["alphabet.labels.txt", "dataset_info.json", "features.json"])
+@pytest.mark.parametrize(
+    "damage", [lambda text: "", lambda text: text.replace("Keble", "Kebla").replace('": ', '": x')]
+)
+def test_a_damaged_description_of_the_source_is_named_and_not_cached(miniature_root, miniature, tmp_path, monkeypatch,
+                                                                     name, damage):  # fmt: skip
+    shutil.copytree(miniature_root, tmp_path / "copy")
+    file = tmp_path / "copy" / "omniglot" / "3.0.0" / name
+    file.write_text(damage(file.read_text()))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "copy"))
+    for split in ("lake", "vinyals"):
+        with pytest.raises(ValueError, match=r"folder must hold .*Received: folder='.*copy/omniglot/3.0.0'"):
+            load_omniglot(split, data_dir=tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []

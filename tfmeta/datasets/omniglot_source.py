@@ -197,6 +197,7 @@ def read_prepared(folder: Path, shrink) -> dict[str, np.ndarray]:
     """
     import tensorflow as tf
     import tensorflow_datasets as tfds
+    from google.protobuf.json_format import ParseError  # of the folder's descriptions
 
     parts = {"images": [], "label": [], "alphabet": [], "character": [], "background": []}
     try:
@@ -217,7 +218,7 @@ def read_prepared(folder: Path, shrink) -> dict[str, np.ndarray]:
                 parts["background"].append(np.full(len(label), split == "train"))
         columns = {key: np.concatenate(value) for key, value in parts.items()}
         return _by_character(columns, alphabet_names)
-    except (OSError, ValueError, KeyError, IndexError, tf.errors.OpError) as error:
+    except (OSError, ValueError, KeyError, IndexError, ParseError, tf.errors.OpError) as error:
         raise ValueError(
             f"the folder must hold the complete Omniglot as tensorflow-datasets prepares it "
             f"({type(error).__name__}: {error}); remove or replace it. Received: folder={str(folder)!r}"
