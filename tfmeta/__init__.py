@@ -26,11 +26,11 @@ from tfmeta.algorithms.reptile import Reptile, reptile_update
 from tfmeta.app.pretrained import load_pretrained
 from tfmeta.core.distances import squared_euclidean
 from tfmeta.core.episode import Episode
-from tfmeta.evaluation import AdaptationCurve, Score, adaptation_curve, evaluate
+from tfmeta.evaluation import AdaptationCurve, RegressionScore, Score, adaptation_curve, evaluate
 from tfmeta.machine import threads
-from tfmeta.plotting import plot_adaptation_curve, plot_embeddings, plot_episode
+from tfmeta.plotting import plot_adaptation_curve, plot_confusion, plot_embeddings, plot_episode
 from tfmeta.tasks import augmentation
-from tfmeta.tasks.sampling import episode_dataset, sample_episode
+from tfmeta.tasks.sampling import EpisodeIds, episode_dataset, sample_episode
 from tfmeta.version import __version__
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "MAML",
     "AdaptationCurve",
     "Episode",
+    "EpisodeIds",
     "FineTunedClassifier",
     "MAMLPlusPlus",
     "MatchingNetwork",
@@ -46,6 +47,7 @@ __all__ = [
     "NearestNeighbour",
     "ProtoMAML",
     "PrototypicalNetwork",
+    "RegressionScore",
     "Reptile",
     "Score",
     "__version__",
@@ -62,6 +64,7 @@ __all__ = [
     "load_pretrained",
     "networks",
     "plot_adaptation_curve",
+    "plot_confusion",
     "plot_embeddings",
     "plot_episode",
     "plotting",

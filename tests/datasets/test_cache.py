@@ -1,11 +1,12 @@
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tfmeta.datasets import cache
+from tfmeta.datasets import cache, omniglot_source
 
 ARRAYS = {"images": np.arange(24, dtype=np.uint8).reshape(2, 3, 4), "names": np.array(["Ge_ez", "N_Ko"])}
 
@@ -99,3 +100,94 @@ def test_user_folder_when_installed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cache, "__file__", str(tmp_path / "site-packages" / "tfmeta" / "datasets" / "cache.py"))
     assert cache.resolve_data_dir() == Path(platformdirs.user_cache_dir("tfmeta", appauthor=False))
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EIO, "I/O error")])
+def test_a_file_that_cannot_be_opened_is_no_damage(tmp_path, monkeypatch, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(OSError, match=r"must let its file 'x.npz' be read \(.*\).*Received: data_dir=") as caught:
+        cache.read_arrays(tmp_path / "x.npz")
+    assert caught.value.errno == error.errno
+
+
+def test_a_name_that_is_too_long_is_no_damage(tmp_path):
+    with pytest.raises(OSError, match=r"must let its file 'x.npz' be read \(File name too long\)"):
+        cache.read_arrays(tmp_path / ("q" * 300) / "x.npz")
+
+
+@pytest.mark.parametrize("place", ["tempfile.mkstemp", "numpy.savez", "os.fsync", "os.chmod", "os.replace"])
+def test_a_full_disk_at_any_moment_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeypatch, place):
+    path = tmp_path / "x.npz"
+    cache.write_arrays(path, ARRAYS)
+
+    def full(*given, **_):
+        if place == "numpy.savez":
+            given[0].write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(place, full)
+    with pytest.raises(OSError, match=r"needs 0 MiB of free disk space.*Received: data_dir=") as caught:
+        cache.write_arrays(path, {"other": np.zeros(2)})
+    monkeypatch.undo()
+    assert caught.value.errno == errno.ENOSPC
+    assert os.listdir(tmp_path) == ["x.npz"]
+    np.testing.assert_array_equal(cache.read_arrays(path)["images"], ARRAYS["images"])
+
+
+def test_several_writers_and_readers_at_once_meet_whole_files_alone(tmp_path):
+    path, each = tmp_path / "x.npz", [{"images": np.full((200, 200), k, np.uint8)} for k in range(4)]
+    cache.write_arrays(path, each[0])
+
+    def write(k):
+        for _ in range(10):
+            cache.write_arrays(path, each[k])
+
+    def read(_):
+        return [cache.read_arrays(path)["images"] for _ in range(20)]
+
+    with ThreadPoolExecutor(8) as pool:
+        written, seen = [pool.submit(write, k) for k in range(4)], list(pool.map(read, range(4)))
+        for one in written:
+            one.result()
+    assert all(len(np.unique(images)) == 1 for found in seen for images in found)
+    assert os.listdir(tmp_path) == ["x.npz"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a folder with  spaces", "Größe_données_漢字", "x" * 200, "x" * 255, "%s {0} 'quoted'\n"]
+)
+def test_folders_of_every_name_are_written_and_read(tmp_path, name):
+    folder = cache.resolve_data_dir(tmp_path / name)
+    cache.check_writable(folder, 1)
+    cache.write_arrays(folder / "x.npz", ARRAYS)
+    np.testing.assert_array_equal(cache.read_arrays(folder / "x.npz")["names"], ARRAYS["names"])
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """A user without a home folder, as in a container that is run under a number of its own."""
+
+    def unknown(_):
+        raise KeyError("uid not found")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "USERPROFILE", "HOMEPATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+
+def test_without_a_home_another_folder_does_and_the_default_says_so(tmp_path, monkeypatch, homeless):
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "site-packages" / "tfmeta" / "datasets" / "cache.py"))
+    assert cache.resolve_data_dir(tmp_path) == tmp_path
+    for chosen in (None, "~/x"):
+        with pytest.raises(OSError, match=rf"pass a data_dir or set TFMETA_DATA_DIR. Received: data_dir={chosen!r}"):
+            cache.resolve_data_dir(chosen)
+    assert os.listdir(tmp_path) == []
+
+
+def test_without_a_home_prepared_data_are_still_found(miniature, tmp_path, monkeypatch, homeless):
+    assert omniglot_source.find_prepared(tmp_path).is_relative_to(miniature.root)
+    monkeypatch.delenv("TFDS_DATA_DIR")
+    assert omniglot_source.find_prepared(tmp_path) is None

@@ -29,6 +29,10 @@ def test_numbers():
         ({"labels": np.array([0.0, 0, 1, 2, 2, 2])}, r"integer array.*dtype=float64"),
         ({"labels": np.array([0, 1, 0, 2, 2, 2])}, r"ascending.*Received: labels="),
         ({"labels": np.array([0, 0, 2, 2, 2, 2])}, r"every class from 0 to 2"),
+        ({"labels": np.array([0, 1, 0, 2, 2, 2], np.uint8)}, r"ascending.*Received: labels="),
+        ({"images": np.zeros((6, 3, 9, 9), np.uint8)}, r"3 channels first: use np.moveaxis.*shape=\(6, 3, 9, 9\)"),
+        ({"images": np.zeros((6, 1, 9, 9), np.uint8)}, r"1 channels first"),
+        ({"class_names": ("A/0", "A/1", "A/0")}, r"must all be different. Received: 'A/0' more than once"),
         ({"alphabets": ("A",)}, r"one entry per class.*Received: 3 class_names, 1 alphabets"),
     ],
 )
@@ -46,10 +50,47 @@ def test_select_relabels_in_the_order_given():
     assert (part.name, classes.select([1]).name) == ("part", "images")
 
 
-@pytest.mark.parametrize("chosen", [[], [0, 0], [3], [-1], [0.5], [[0]]])
+def test_select_takes_names():
+    classes = build()
+    for chosen in (["A/2", "A/0"], np.array(["A/2", "A/0"]), ("A/2", "A/0"), np.array(["A/2", "A/0"], object)):
+        part = classes.select(chosen)
+        np.testing.assert_array_equal(part.images, classes.select([2, 0]).images)
+        assert part.class_names == ("A/2", "A/0")
+
+
+def test_an_unknown_name_is_answered_by_the_nearest():
+    classes = build(class_names=("Latin/a", "Latin/b", "Greek/alpha"))
+    with pytest.raises(ValueError, match=r"those of 'images', .* nearest to it is 'Greek/alpha'. Received: 'alpha' in"):
+        classes.select(["Latin/a", "alpha"])
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        [],
+        [0, 0],
+        [3],
+        [-1],
+        [0.5],
+        [[0]],
+        ["A/0", "A/0"],
+        "A/0",
+        [True, False, True],
+        ["A/0", None],
+        [["A/0"]],
+        0,
+        None,
+    ],
+)
 def test_bad_selection(chosen):
     with pytest.raises(ValueError, match=r"Received: classes="):
         build().select(chosen)
+
+
+def test_what_is_turned_already_is_not_turned_again():
+    """A class turned twice by 90 degrees would be the same images as one turned by 180, under two names."""
+    with pytest.raises(ValueError, match=r"must all be different. Received: 'A/0@90' more than once"):
+        build().rotated().rotated()
 
 
 def test_rotations_are_classes_of_their_own():

@@ -234,3 +234,66 @@ def test_threads_are_set_before_tensorflow_datasets_starts_tensorflow(miniature,
     load_omniglot(data_dir=tmp_path)
     load_omniglot(data_dir=tmp_path)
     assert order == ["threads", "read"]
+
+
+def test_fifty_damages_of_the_cache_are_all_noticed_and_mended(miniature, tmp_path, monkeypatch):
+    """Cut off, bytes flipped, emptied, blocks of zeros or of another place: the right images or a rebuilt file."""
+    expected = load_omniglot(data_dir=tmp_path, rotations=False)
+    path, rng = tmp_path / module.CACHE_NAME, np.random.default_rng(0)
+    good, packed = path.read_bytes(), read_arrays(path)
+    monkeypatch.setattr(omniglot_source, "read_prepared", lambda *_: packed)  # which would take half a second each
+    for k in range(50):
+        content, place = bytearray(good), int(rng.integers(len(good)))
+        if k % 6 == 0:
+            del content[place:]
+        elif k % 6 == 1:
+            content[place] ^= int(rng.integers(1, 256))
+        elif k % 6 == 2:
+            for other in rng.integers(0, len(good), 30):
+                content[int(other)] ^= int(rng.integers(1, 256))
+        elif k % 6 == 3:
+            content.clear()
+        elif k % 6 == 4:
+            content[place : place + 512] = bytes(len(content[place : place + 512]))
+        else:
+            content[-int(rng.integers(1, 600))] ^= int(rng.integers(1, 256))  # in the list of the archive's files
+        path.write_bytes(content)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = load_omniglot(data_dir=tmp_path, rotations=False)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a.images, b.images)
+            assert (a.class_names, a.labels.tolist()) == (b.class_names, b.labels.tolist())
+        noticed = [str(one.message) for one in caught if "damaged" in str(one.message)]
+        assert bool(noticed) == (path.read_bytes() == good) or bytes(content) == good, k
+
+
+def test_a_cache_that_may_not_be_read_is_neither_damaged_nor_replaced(miniature, tmp_path, monkeypatch):
+    load_omniglot(data_dir=tmp_path)
+    look = open
+
+    def refuse(file, *given, **options):
+        if str(file).endswith(module.CACHE_NAME):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return look(file, *given, **options)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr(omniglot_source, "read_prepared", lambda *_: pytest.fail("work was started"))
+    with pytest.raises(OSError, match=r"be read \(Permission denied\).*Received: data_dir="):
+        load_omniglot(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["alphabet.labels.txt", "dataset_info.json", "features.json"])
+@pytest.mark.parametrize(
+    "damage", [lambda text: "", lambda text: text.replace("Keble", "Kebla").replace('": ', '": x')]
+)
+def test_a_damaged_description_of_the_source_is_named_and_not_cached(miniature_root, miniature, tmp_path, monkeypatch,
+                                                                     name, damage):  # fmt: skip
+    shutil.copytree(miniature_root, tmp_path / "copy")
+    file = tmp_path / "copy" / "omniglot" / "3.0.0" / name
+    file.write_text(damage(file.read_text()))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "copy"))
+    for split in ("lake", "vinyals"):
+        with pytest.raises(ValueError, match=r"folder must hold .*Received: folder='.*copy/omniglot/3.0.0'"):
+            load_omniglot(split, data_dir=tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []

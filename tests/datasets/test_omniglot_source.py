@@ -161,3 +161,19 @@ def test_importing_the_modules_is_cheap():
     root = Path(omniglot_source.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_download_that_another_process_finishes_first_is_no_error(download_host, tmp_path, monkeypatch):
+    prepare, other = omniglot_source._prepare, tmp_path / "omniglot" / "3.0.0"
+
+    def slow(temporary):
+        prepare(temporary)
+        shutil.copytree(temporary / omniglot_source.RELATIVE_DIR, other)
+        (other / "of_the_other").write_text("")
+
+    monkeypatch.setattr(omniglot_source, "_prepare", slow)
+    monkeypatch.setattr(Path, "exists", lambda path: path != other and os.path.exists(path))  # it came a moment later
+    assert omniglot_source.download(tmp_path) == other
+    monkeypatch.undo()
+    assert names(tmp_path) == ["omniglot"]
+    assert "of_the_other" in names(other)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tfmeta
-from tests.plotting.drawings import assert_whole, curve, embeddings
+from tests.plotting.drawings import assert_whole, curve, embeddings, score
 
 
 def draw_episode(episode, ax=None):
@@ -16,6 +16,7 @@ def draw_episode(episode, ax=None):
 DRAWERS = {
     "episode": draw_episode,
     "curve": lambda episode, ax=None: tfmeta.plot_adaptation_curve([curve(), curve("FOMAML")], ax),
+    "confusion": lambda episode, ax=None: tfmeta.plot_confusion(score(), ax),
     "embeddings": lambda episode, ax=None: tfmeta.plot_embeddings(*embeddings(), ax),
 }
 each = pytest.mark.parametrize("draw", DRAWERS.values(), ids=DRAWERS)

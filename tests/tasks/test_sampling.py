@@ -5,7 +5,7 @@ import tensorflow as tf
 import tfmeta
 from tests.conftest import make_classes
 from tfmeta.core.episode import Episode
-from tfmeta.tasks.sampling import episode_dataset, queries_left, sample_episode
+from tfmeta.tasks.sampling import EpisodeIds, episode_dataset, queries_left, sample_episode
 
 SIZES = {"n_way": 5, "k_shot": 2, "n_query": 3}
 
@@ -139,6 +139,16 @@ def test_sampling_needs_no_python_per_episode(tiny, monkeypatch):
         ),
         ({"n_way": 0}, r"at least 1. Received: n_way=0"),
         ({"k_shot": -1}, r"at least 1. Received: k_shot=-1"),
+        ({"n_way": (5, 13)}, r"'tiny' has 12. Received: n_way=\(5, 13\)"),
+        (
+            {"k_shot": (1, 5), "n_query": (2, 16)},
+            r"20 images, but k_shot=5 \+ n_query=16 need 21.*Received: k_shot=\(1, 5\), n_query=\(2, 16\)",
+        ),
+        ({"n_way": (5, 4)}, r"or a range of them, \(lowest, highest\). Received: n_way=\(5, 4\)"),
+        ({"k_shot": (0, 4)}, r"or a range of them, \(lowest, highest\). Received: k_shot=\(0, 4\)"),
+        ({"n_query": (1, 2, 3)}, r"or a range of them, \(lowest, highest\). Received: n_query=\(1, 2, 3\)"),
+        ({"n_query": (1, 2.0)}, r"or a range of them, \(lowest, highest\). Received: n_query=\(1, 2.0\)"),
+        ({"n_way": (True, 4)}, r"or a range of them, \(lowest, highest\). Received: n_way=\(True, 4\)"),
         ({"n_query": 2.0}, r"whole number of at least 1. Received: n_query=2.0"),
         ({"meta_batch_size": 0}, r"Received: meta_batch_size=0"),
         ({"seed": -1}, r"Received: seed=-1"),
@@ -163,3 +173,100 @@ def test_arrays_are_refused_by_name():
 @pytest.mark.parametrize(("k_shot", "at_most", "left"), [(1, 15, 6), (2, 3, 3), (6, 15, 1), (9, 15, 1)])
 def test_queries_are_as_many_as_wanted_or_as_the_smallest_class_leaves(unequal, k_shot, at_most, left):
     assert queries_left(unequal, k_shot, at_most) == left
+
+
+# ---- which classes and images an episode holds -----------------------------------------------------------------------
+def assert_ids_are_those_of(data, episode, ids):
+    """Ids of one episode: the very images, and the class behind each label."""
+    classes, support, query = (tensor.numpy() for tensor in ids)
+    for rows, x, y in ((support, episode.support_x, episode.support_y), (query, episode.query_x, episode.query_y)):
+        np.testing.assert_array_equal(data.images[rows], np.rint(x.numpy() * 255))
+        np.testing.assert_array_equal(data.labels[rows], classes[y.numpy()])
+    assert len(set(classes)) == len(classes)
+    assert not set(support) & set(query)
+
+
+def test_ids_name_the_images_and_the_classes(unequal):
+    episode, ids = sample_episode(unequal, **SIZES, seed=4, with_ids=True)
+    assert isinstance(ids, EpisodeIds)
+    assert [tensor.shape.as_list() for tensor in ids] == [[5], [10], [15]]
+    assert_ids_are_those_of(unequal, episode, ids)
+    for episodes, of_batch in episode_dataset(unequal, **SIZES, meta_batch_size=3, seed=4, with_ids=True).take(4):
+        assert [tensor.shape.as_list() for tensor in of_batch] == [[3, 5], [3, 10], [3, 15]]
+        for i in range(3):
+            one, its_ids = (type(part)(*(tensor[i] for tensor in part)) for part in (episodes, of_batch))
+            assert_ids_are_those_of(unequal, one, its_ids)
+
+
+def test_ids_change_nothing_about_the_episodes(tiny):
+    options = {**SIZES, "meta_batch_size": 2, "seed": 8, "start": 3}
+    plain, with_ids = (episode_dataset(tiny, **options, with_ids=flag).take(3) for flag in (False, True))
+    for a, (b, _) in zip(plain, with_ids, strict=True):
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_the_stream_of_a_seed_is_as_it_always_was(unequal):
+    """Numbers of the first version: a score that was published is of these episodes."""
+    stream = episode_dataset(unequal, n_way=3, k_shot=1, n_query=2, meta_batch_size=2, seed=5, start=7, with_ids=True)
+    episode, ids = next(iter(stream))
+    assert ids.classes.numpy().tolist() == [[4, 2, 3], [6, 3, 7]]
+    assert ids.support.numpy().tolist() == [[58, 52, 44], [101, 52, 89]]
+    assert episode.query_y.numpy().tolist() == [[2, 2, 1, 0, 0, 1], [1, 1, 0, 0, 2, 2]]
+
+
+# ---- sizes that vary -------------------------------------------------------------------------------------------------
+RANGES = {"n_way": (2, 5), "k_shot": (1, 3), "n_query": (2, 4)}
+
+
+def sizes_of(episode):
+    n_way = int(episode.support_y.numpy().max()) + 1
+    return n_way, episode.support_y.shape[-1] // n_way, episode.query_y.shape[-1] // n_way
+
+
+def test_ranges_are_drawn_for_each_meta_batch_and_reach_both_ends(unequal):
+    seen = []
+    for episodes, ids in episode_dataset(unequal, **RANGES, meta_batch_size=3, seed=0, with_ids=True).take(120):
+        n_way, k_shot, n_query = sizes_of(episodes)
+        for labels, per_class in ((episodes.support_y, k_shot), (episodes.query_y, n_query)):
+            for row in labels.numpy():
+                assert np.bincount(row).tolist() == [per_class] * n_way
+        one, its_ids = (type(part)(*(tensor[1] for tensor in part)) for part in (episodes, ids))
+        assert_ids_are_those_of(unequal, one, its_ids)
+        seen.append((n_way, k_shot, n_query))
+    for drawn, (low, high) in zip(zip(*seen, strict=True), RANGES.values(), strict=True):
+        assert set(drawn) == set(range(low, high + 1))
+        # 120 draws among n numbers; five standard deviations.
+        n = high - low + 1
+        np.testing.assert_allclose(np.bincount(drawn)[low:], 120 / n, atol=5 * np.sqrt(120 / n))
+    assert len(set(seen)) > 20, "the three are drawn apart from each other"
+
+
+def test_ranges_are_reproducible_and_start_anywhere(tiny):
+    def stream(seed, start=0):
+        return list(episode_dataset(tiny, **RANGES, meta_batch_size=2, seed=seed, start=start).take(6))
+
+    first, again, later, other = stream(3), stream(3), stream(3, start=4), stream(4)
+    for a, b in [*zip(first, again, strict=True), *zip(first[4:], later[:2], strict=True)]:
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_array_equal(x, y)
+    assert [sizes_of(a) for a in first] != [sizes_of(a) for a in other]
+
+
+def test_lengths_that_vary_are_none_and_others_stay_known(tiny):
+    spec = episode_dataset(tiny, **{**SIZES, "k_shot": (1, 3)}, meta_batch_size=2, seed=0).element_spec
+    assert spec.support_x.shape.as_list() == [2, None, 16, 16, 1]
+    assert spec.query_x.shape.as_list() == [2, 15, 16, 16, 1]
+    assert spec.query_y.shape.as_list() == [2, 15]
+    spec = episode_dataset(tiny, **{**SIZES, "n_way": (2, 3)}, meta_batch_size=2, seed=0).element_spec
+    assert [part.shape.as_list()[:2] for part in spec] == [[2, None]] * 4
+
+
+def test_a_range_of_one_number_is_that_number(tiny):
+    fixed, ranges = sample_episode(tiny, **SIZES, seed=1), {name: [n, n] for name, n in SIZES.items()}
+    for a, b in zip(fixed, sample_episode(tiny, **ranges, seed=1), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_one_episode_takes_ranges_too(tiny):
+    assert len({sizes_of(sample_episode(tiny, **RANGES, seed=s)) for s in range(12)}) > 4

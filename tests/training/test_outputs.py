@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tfmeta.training.outputs import Outputs, accuracy_for, outputs_of
+from tfmeta.training.outputs import Outputs, hits_for, outputs_of
 
 X = tf.constant(np.random.default_rng(0).normal(size=(4, 6, 5)).astype(np.float32))
 SPARSE = tf.constant([[0, 1, 2] * 2] * 4)
@@ -111,16 +111,20 @@ def test_binary_accuracy_is_by_the_threshold(logits, end, column):
     assert 0 < wanted < 1
     assert set(found) > {"accuracy"}
     assert found == pytest.approx(dict.fromkeys(found, wanted))
+    y = tf.constant(y)
+    assert tfmeta.evaluate(learner, tfmeta.Episode(X, y, X, y)).accuracy == pytest.approx(wanted)
     assert learner.fit(episodes(y), verbose=0).history["accuracy"][0] == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_one_hot_accuracy_is_by_the_largest(dtype):
     y = np.eye(3, dtype=dtype)[np.random.default_rng(1).integers(0, 3, (4, 6))]
-    found, outputs, _ = accuracies(keras.losses.CategoricalCrossentropy(from_logits=True), y, 3)
+    found, outputs, learner = accuracies(keras.losses.CategoricalCrossentropy(from_logits=True), y, 3)
     wanted = np.mean(outputs.argmax(1) == y.reshape(-1, 3).argmax(1))
     assert 0 < wanted < 1
     assert found == pytest.approx(dict.fromkeys(found, wanted))
+    score = tfmeta.evaluate(learner, tfmeta.Episode(X, tf.constant(y), X, tf.constant(y)))
+    assert (score.accuracy, score.n_way) == (pytest.approx(wanted), 3)
 
 
 @pytest.mark.parametrize(
@@ -137,15 +141,18 @@ def test_what_has_no_accuracy_reports_none(loss, y, width):
     assert found == {}
     episode = tfmeta.Episode(X, tf.constant(y), X, tf.constant(y))
     assert set(tfmeta.adaptation_curve(learner, episode, 1).mean) == {"support_loss", "query_loss"}
+    assert tfmeta.evaluate(learner, episode).loss == pytest.approx(
+        learner.evaluate(episodes(y), verbose=0)[0], rel=1e-5
+    )
 
 
 def test_hits_are_counted_by_hand():
     labels = tf.TensorSpec([None], tf.int32)
-    count = accuracy_for(None, labels, (3,))
-    assert float(count(tf.constant([0, 2]), tf.constant([[3.0, 1, 0], [0, 5, 1]]))) == 0.5
-    column = accuracy_for("named", tf.TensorSpec([4, 1], tf.int32), (3,))
-    assert float(column(tf.constant([[0], [1]]), tf.constant([[3.0, 1, 0], [0, 5, 1]]))) == 1.0
-    assert accuracy_for(None, tf.TensorSpec([None], tf.float32), (1,)) is None
+    count = hits_for(None, labels, (3,))
+    assert float(count.share(tf.constant([0, 2]), tf.constant([[3.0, 1, 0], [0, 5, 1]]))) == 0.5
+    column = hits_for("named", tf.TensorSpec([4, 1], tf.int32), (3,))
+    assert float(column.share(tf.constant([[0], [1]]), tf.constant([[3.0, 1, 0], [0, 5, 1]]))) == 1.0
+    assert hits_for(None, tf.TensorSpec([None], tf.float32), (1,)) is None
 
 
 def test_targets_that_a_loss_of_ones_own_would_stretch_are_refused():

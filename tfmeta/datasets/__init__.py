@@ -1,10 +1,12 @@
 """Data sets: Omniglot, generated glyphs, and your own images, as labelled classes split by class."""
 
 from tfmeta.datasets.classes import ImageClasses, Splits
+from tfmeta.datasets.folders import from_directory
 from tfmeta.datasets.glyphs import load_glyphs
-from tfmeta.datasets.images import from_arrays, from_directory, split_classes
+from tfmeta.datasets.images import from_arrays
 from tfmeta.datasets.labelled import labelled_batches
 from tfmeta.datasets.omniglot import OmniglotUnavailableError, load_omniglot
+from tfmeta.datasets.splitting import split_classes
 from tfmeta.tasks.sinusoid import sinusoid_episodes
 
 __all__ = [

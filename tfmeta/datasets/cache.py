@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -29,10 +30,14 @@ def resolve_data_dir(data_dir: str | os.PathLike | None = None) -> Path:
 
     Returns:
         The absolute path; the folder need not exist yet.
+
+    Raises:
+        OSError: if it is to be below a home folder, and there is none, as in some containers.
     """
     chosen = data_dir if data_dir is not None else os.environ.get("TFMETA_DATA_DIR")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        with _needs_home(chosen):
+            return Path(chosen).expanduser().absolute()
     root = Path(__file__).resolve().parents[2]
     project = root / "pyproject.toml"
     # The name is compared because an installed package can also lie next to somebody else's pyproject.toml.
@@ -40,7 +45,21 @@ def resolve_data_dir(data_dir: str | os.PathLike | None = None) -> Path:
         return root / "data"
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("tfmeta", appauthor=False))
+    with _needs_home(data_dir):
+        Path.home()  # older versions of platformdirs go on with a folder named "~"
+        return Path(platformdirs.user_cache_dir("tfmeta", appauthor=False))
+
+
+@contextlib.contextmanager
+def _needs_home(data_dir):
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(
+            errno.ENOENT,
+            "data_dir must not be below the home folder where there is none (HOME is not set, and the user is not in "
+            f"the system's list); pass a data_dir or set TFMETA_DATA_DIR. Received: data_dir={data_dir!r}",
+        ) from error
 
 
 def check_writable(folder: Path, needed_bytes: int) -> None:
@@ -150,15 +169,24 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError, NotADirectoryError: if there is no such file.
+        OSError: if it cannot be opened; the message names the folder.
         DamagedCacheError: if it cannot be read or its content does not have the stored hash.
     """
     try:
         # Opened here, because np.load leaves a file open if it is not a zip archive.
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-        stored = str(arrays.pop(HASH_KEY))
+        stream = open(path, "rb")  # noqa: SIM115
     except (FileNotFoundError, NotADirectoryError):
         raise
+    except OSError as error:  # no damage: a file that may not be read, a name that is too long
+        raise OSError(
+            error.errno or errno.EIO,
+            f"data_dir must let its file {path.name!r} be read ({error.strerror or error}); pass another data_dir or "
+            f"set TFMETA_DATA_DIR. Received: data_dir={str(path.parent)!r}",
+        ) from error
+    try:
+        with stream, np.load(stream, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        stored = str(arrays.pop(HASH_KEY))
     except (zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, EOFError, AttributeError, TypeError,
             NotImplementedError, RuntimeError, SyntaxError, MemoryError, OverflowError) as error:  # fmt: skip
         # All of these were met with bytes flipped at random places of a zip archive.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+from tfmeta.datasets.pixels import channels_last_fault
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,7 +19,7 @@ class ImageClasses:
     Args:
         images: uint8 array `[n_images, height, width, channels]`. Ink or object bright, background dark, as in MNIST.
         labels: integer array `[n_images]`, ascending, with every value from 0 to `n_classes - 1` present.
-        class_names: one name per class, `"Tagalog/character03"` for Omniglot.
+        class_names: one name per class, all different, `"Tagalog/character03"` for Omniglot.
         alphabets: one name per class of the group that the class belongs to (the alphabet of a character, the
             source folder of a user's class); it is what class splits by alphabet and the figures use.
         name: what a report calls this set, `"omniglot vinyals test"`.
@@ -42,6 +45,8 @@ class ImageClasses:
                 "images must be a uint8 array [n_images, height, width, channels]. "
                 f"Received: images with shape={self.images.shape}, dtype={self.images.dtype}"
             )
+        if fault := channels_last_fault(self.images.shape):
+            raise ValueError(f"{fault}. Received: images with shape={self.images.shape}")
         if self.labels.shape != (len(self.images),) or not np.issubdtype(self.labels.dtype, np.integer):
             raise ValueError(
                 f"labels must be an integer array [{len(self.images)}], one per image. "
@@ -52,7 +57,11 @@ class ImageClasses:
                 "class_names and alphabets must have one entry per class each. "
                 f"Received: {len(self.class_names)} class_names, {len(self.alphabets)} alphabets"
             )
-        if np.any(np.diff(self.labels) < 0) or not np.array_equal(
+        if len(set(self.class_names)) != len(self.class_names):
+            twice = next(name for name in self.class_names if self.class_names.count(name) > 1)
+            raise ValueError(f"class_names must all be different. Received: {twice!r} more than once")
+        # Compared, not subtracted: differences of unsigned integers are never below 0.
+        if np.any(self.labels[1:] < self.labels[:-1]) or not np.array_equal(
             np.unique(self.labels), np.arange(len(self.class_names))
         ):
             raise ValueError(
@@ -75,26 +84,20 @@ class ImageClasses:
         """Images per class, int array `[n_classes]`."""
         return np.bincount(self.labels, minlength=self.n_classes)
 
-    def select(self, classes: Sequence[int] | np.ndarray, name: str | None = None) -> ImageClasses:
+    def select(self, classes: Sequence[int | str] | np.ndarray, name: str | None = None) -> ImageClasses:
         """Keep some classes, relabelled 0, 1, ... in the order given.
 
         Args:
-            classes: distinct class indices `[n]`, each from 0 to `n_classes - 1`.
+            classes: distinct classes `[n]`: indices from 0 to `n_classes - 1`, or names.
             name: name of the result; this set's name by default.
 
         Returns:
             A new `ImageClasses` with `len(classes)` classes.
 
         Raises:
-            ValueError: if an index is out of range or occurs twice, or if there is none.
+            ValueError: if an index is out of range, a name is unknown, a class occurs twice, or there is none.
         """
-        chosen = np.asarray(classes)
-        if chosen.ndim != 1 or len(chosen) == 0 or not np.issubdtype(chosen.dtype, np.integer):
-            raise ValueError(f"classes must be a non-empty list of class indices. Received: classes={classes}")
-        if chosen.min() < 0 or chosen.max() >= self.n_classes or len(np.unique(chosen)) != len(chosen):
-            raise ValueError(
-                f"classes must be distinct indices from 0 to {self.n_classes - 1}. Received: classes={classes}"
-            )
+        chosen = self._indices(classes)
         starts = np.concatenate([[0], np.cumsum(self.counts)])
         rows = np.concatenate([np.arange(starts[c], starts[c + 1]) for c in chosen])
         return ImageClasses(
@@ -105,6 +108,32 @@ class ImageClasses:
             name=self.name if name is None else name,
         )
 
+    def _indices(self, classes) -> np.ndarray:
+        """The numbers of the classes that `select` was given."""
+        chosen = np.asarray(classes)
+        kind = (
+            "s" if chosen.dtype.kind in "UT" or all(isinstance(one, str) for one in chosen.flat) else chosen.dtype.kind
+        )
+        if chosen.ndim != 1 or len(chosen) == 0 or kind not in "siu":
+            raise ValueError(
+                f"classes must be a non-empty list of class indices or of class names. Received: classes={classes!r}"
+            )
+        if kind == "s":
+            number = {name: k for k, name in enumerate(self.class_names)}
+            for one in map(str, chosen):
+                if one not in number:
+                    near = difflib.get_close_matches(one, self.class_names, n=1, cutoff=0.0)
+                    raise ValueError(
+                        f"classes must be among those of {self.name!r}, and the name nearest to it is {near[0]!r}. "
+                        f"Received: {one!r} in classes"
+                    )
+            chosen = np.array([number[str(one)] for one in chosen])
+        if chosen.min() < 0 or chosen.max() >= self.n_classes or len(np.unique(chosen)) != len(chosen):
+            raise ValueError(
+                f"classes must be distinct, and indices from 0 to {self.n_classes - 1}. Received: classes={classes!r}"
+            )
+        return chosen
+
     def rotated(self) -> ImageClasses:
         """Add every class turned by 90, 180 and 270 degrees as classes of their own (square images only).
 
@@ -113,7 +142,7 @@ class ImageClasses:
             (named `"<class>@90"`), and so on.
 
         Raises:
-            ValueError: if images are not square.
+            ValueError: if images are not square, or turned classes are among them already.
 
         References:
             Santoro et al. (2016), "Meta-Learning with Memory-Augmented Neural Networks", section 4.1;

@@ -118,5 +118,12 @@ def _load_packed(data_dir: Path) -> dict[str, np.ndarray]:
     check_writable(data_dir, CACHE_BYTES)
     folder = source.find_prepared(data_dir) or source.download(data_dir)
     packed = source.read_prepared(folder, shrink)
+    try:
+        vinyals_parts(packed["alphabet"].tolist(), packed["character"])
+    except ValueError as error:  # before it is written: a cache of damaged names would outlive the damage
+        raise ValueError(
+            f"the folder must hold the alphabets of Omniglot ({error}); remove or replace it. "
+            f"Received: folder={str(folder)!r}"
+        ) from error
     write_arrays(path, packed)
     return packed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -39,10 +40,10 @@ def find_prepared(data_dir: Path) -> Path | None:
     Returns:
         The folder `omniglot/3.0.0` that holds all files, or `None`.
     """
-    roots = [data_dir, os.environ.get("TFDS_DATA_DIR"), Path.home() / "tensorflow_datasets"]
-    for root in roots:
-        if root and is_complete(folder := Path(root).expanduser() / RELATIVE_DIR):
-            return folder
+    for root in (data_dir, os.environ.get("TFDS_DATA_DIR"), "~/tensorflow_datasets"):
+        with contextlib.suppress(RuntimeError):  # where there is no home folder, as in some containers
+            if root and is_complete(folder := Path(root).expanduser() / RELATIVE_DIR):
+                return folder
     return None
 
 
@@ -116,8 +117,11 @@ def download(data_dir: Path) -> Path:
         if final.exists() and not is_complete(final):
             # Kept aside rather than deleted: what is in it was not put there by this function.
             os.replace(final, tempfile.mkdtemp(prefix="3.0.0.incomplete-", dir=final.parent))
-        if not final.exists():
+        try:
             os.replace(temporary / RELATIVE_DIR, final)
+        except OSError:
+            if not is_complete(final):  # else another process was faster, and what it put there will do
+                raise
     finally:
         _remove(temporary)
     return final
@@ -193,6 +197,7 @@ def read_prepared(folder: Path, shrink) -> dict[str, np.ndarray]:
     """
     import tensorflow as tf
     import tensorflow_datasets as tfds
+    from google.protobuf.json_format import ParseError  # of the folder's descriptions
 
     parts = {"images": [], "label": [], "alphabet": [], "character": [], "background": []}
     try:
@@ -213,7 +218,7 @@ def read_prepared(folder: Path, shrink) -> dict[str, np.ndarray]:
                 parts["background"].append(np.full(len(label), split == "train"))
         columns = {key: np.concatenate(value) for key, value in parts.items()}
         return _by_character(columns, alphabet_names)
-    except (OSError, ValueError, KeyError, IndexError, tf.errors.OpError) as error:
+    except (OSError, ValueError, KeyError, IndexError, ParseError, tf.errors.OpError) as error:
         raise ValueError(
             f"the folder must hold the complete Omniglot as tensorflow-datasets prepares it "
             f"({type(error).__name__}: {error}); remove or replace it. Received: folder={str(folder)!r}"

@@ -1,6 +1,17 @@
 """How good a learner is, and how it adapts step by step."""
 
 from tfmeta.evaluation.curves import AdaptationCurve, adaptation_curve
+from tfmeta.evaluation.details import ClassScore, ScoreDetails
+from tfmeta.evaluation.regression import RegressionScore
 from tfmeta.evaluation.scores import Score, confidence_interval, evaluate
 
-__all__ = ["AdaptationCurve", "Score", "adaptation_curve", "confidence_interval", "evaluate"]
+__all__ = [
+    "AdaptationCurve",
+    "ClassScore",
+    "RegressionScore",
+    "Score",
+    "ScoreDetails",
+    "adaptation_curve",
+    "confidence_interval",
+    "evaluate",
+]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import warnings
+from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.core.episode import Episode, count_classes
-from tfmeta.core.losses import accuracy
+from tfmeta.core.episode import Episode
 from tfmeta.core.validation import check_sizes
 from tfmeta.datasets.classes import ImageClasses
+from tfmeta.evaluation.details import ScoreDetails, Tally
+from tfmeta.evaluation.judges import hits_of, judge_of
+from tfmeta.evaluation.regression import RegressionScore, in_words, restore_sizes, settings_in_words
+from tfmeta.evaluation.streams import Sizes, check_meta_batch, meta_batches
 from tfmeta.tasks.sampling import episode_dataset
+from tfmeta.tasks.sizes import Size, checked_sizes
+from tfmeta.training import casting
 from tfmeta.training.episodic import EpisodicLearner
-from tfmeta.training.parallel import SCALAR
+from tfmeta.training.outputs import LABELS
 
 # Two-sided 95 % quantile of the normal distribution; the papers use it for their 600 to 1000 episodes.
 Z_95 = 1.959964
@@ -50,15 +55,16 @@ class Score:
         accuracy: mean over episodes, in [0, 1].
         interval: half the width of the 95 % confidence interval over episodes.
         episodes: number of episodes.
-        n_way: classes in an episode.
-        k_shot: support images per class.
-        n_query: query images per class.
+        n_way: classes in an episode; (lowest, highest) where they vary.
+        k_shot: support images per class, likewise.
+        n_query: query images per class, likewise.
         data: name of the data set and split.
         method: class of the learner.
         settings: the learner's settings at test time, such as `inner_steps`.
         batch_norm: which statistics batch norm used for queries.
-        seed: seed of the episodes.
+        seed: seed of the episodes; `None` of given episodes, whose seed is not known.
         model: always a single model, never an ensemble.
+        details: accuracies of episodes `[episodes]` and classes, and the confusion matrix, on request; else `None`.
 
     References:
         Nichol et al. (2018), section 6.1, on why the batch-norm mode must be stated. https://arxiv.org/abs/1803.02999
@@ -67,180 +73,155 @@ class Score:
     accuracy: float
     interval: float
     episodes: int
-    n_way: int
-    k_shot: int
-    n_query: int
+    n_way: int | tuple[int, int]
+    k_shot: int | tuple[int, int]
+    n_query: int | tuple[int, int]
     data: str
     method: str
     settings: dict[str, int | float]
     batch_norm: str
-    seed: int
+    seed: int | None
     model: str = "single model"
+    details: ScoreDetails | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    def __post_init__(self):
+        restore_sizes(self, "n_way", "k_shot", "n_query")
+        if isinstance(self.details, dict):  # from JSON
+            object.__setattr__(self, "details", ScoreDetails.from_dict(self.details))
 
     def __str__(self):
-        settings = "".join(f", {name.replace('_', ' ')} {value}" for name, value in self.settings.items())
+        seed = "" if self.seed is None else f", seed {self.seed}"
         return (
-            f"accuracy {100 * self.accuracy:.2f} % +- {100 * self.interval:.2f} ({self.n_way}-way {self.k_shot}-shot, "
-            f"95 % interval over {self.episodes} episodes, {self.n_query} queries a class, {self.data}, {self.method}"
-            f"{settings}, batch norm: {self.batch_norm}, {self.model}, seed {self.seed})"
+            f"accuracy {100 * self.accuracy:.2f} % +- {100 * self.interval:.2f} ({in_words(self.n_way)}-way "
+            f"{in_words(self.k_shot)}-shot, 95 % interval over {self.episodes} episodes, {in_words(self.n_query)} "
+            f"queries a class, {self.data}, {self.method}{settings_in_words(self.settings)}, batch norm: "
+            f"{self.batch_norm}, {self.model}{seed})"
         )
 
-    def to_dict(self) -> dict:
-        """All fields, ready for JSON."""
-        return dataclasses.asdict(self)
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, ready for JSON; `details` only where they were asked for."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields["settings"] = dict(self.settings)
+        details = fields.pop("details")
+        return fields if details is None else fields | {"details": details.to_dict()}
 
 
 def evaluate(
     learner,
     data: ImageClasses | Episode | tf.data.Dataset,
     *,
-    n_way: int | None = None,
-    k_shot: int | None = None,
-    n_query: int = 15,
+    n_way: Size | None = None,
+    k_shot: Size | None = None,
+    n_query: Size = 15,
     episodes: int = 600,
     seed: int = 0,
     transductive: bool = True,
-) -> Score:
-    """Accuracy on episodes of classes that were not trained on.
+    details: bool = False,
+) -> Score | RegressionScore:
+    """Accuracy on episodes of classes that were not trained on, or the loss on regression tasks.
 
     Args:
         learner: a trained learner. Or anything with a method `adapt(support_x, support_y)` that returns a Keras model
             for the task, such as a pruned or quantised learner. Or a Keras model that classifies already, such as an
             adapted one, which is judged on the queries of the episodes that `data` then holds.
         data: labelled classes to draw episodes from, `load_omniglot().test`; or the episodes themselves, a meta-batch
-            or a finite dataset of them, and then sizes, `episodes` and `seed` are theirs.
-        n_way: classes in an episode.
-        k_shot: support images per class.
-        n_query: query images per class.
+            or a finite dataset of them, and then sizes, `episodes` and `seed` are theirs. A dataset whose length
+            TensorFlow does not know, such as one of a generator, is read to its end.
+        n_way: classes in an episode. Or a range (lowest, highest), from which each episode draws its own, for learners
+            that make a head for each task.
+        k_shot: support images per class, or a range.
+        n_query: query images per class, or a range.
         episodes: number of episodes.
         seed: seed of the episodes; the same seed judges every learner on the same episodes.
         transductive: let batch norm see all queries of an episode together, where the algorithm uses batch statistics.
+        details: keep the accuracy of each episode and of each class and the confusion matrix in `score.details`; the
+            losses of regression in `score.losses`.
 
     Returns:
-        A `Score`.
+        A `Score`; a `RegressionScore` if the episodes have floating-point targets.
 
     Raises:
         TypeError: if the learner can neither adapt nor predict, or sizes are missing.
-        ValueError: if a size is not positive, `data` has too few classes or images, or the learner's output is not
-            `n_way` wide.
+        ValueError: if a size is not positive, `data` has too few classes or images or is endless, the learner's output
+            is not `n_way` wide, or there is one class alone, in which every answer would be right.
 
     References:
-        Vinyals et al. (2016), section 4.1. https://arxiv.org/abs/1606.04080
+        Vinyals et al. (2016), section 4.1 https://arxiv.org/abs/1606.04080; Finn et al. (2017), section 5.1, for
+        regression https://arxiv.org/abs/1703.03400
     """
     check_sizes(episodes=episodes)
-    judge, settings, mode = _judge(learner, data, transductive)
-    if isinstance(data, Episode | tf.data.Dataset):
-        stream, name, episodes = meta_batches(data), "given episodes", None
-    else:
-        if n_way is None or k_shot is None:
-            raise TypeError(f"evaluate needs n_way and k_shot. Received: n_way={n_way!r}, k_shot={k_shot!r}")
-        batch, name = min(episodes, 20), getattr(data, "name", "")
-        stream = episode_dataset(
-            data, n_way=n_way, k_shot=k_shot, n_query=n_query, meta_batch_size=batch, seed=seed
-        ).take(-(-episodes // batch))  # fmt: skip
+    given = isinstance(data, Episode | tf.data.Dataset)
+    if given:
+        data = casting.as_given(data, squeeze=getattr(learner, "loss_function", None) is None)
+    stream = ((batch, None) for batch in meta_batches(data)) if given else None
+    hits = hits_of(learner, getattr(data, "element_spec", data)) if given else LABELS
+    regression = hits is None
+    judge = judge_of(learner, data, transductive=transductive, hits=hits)
+    asked: dict[str, Size] = {}
+    if not given:
+        stream, asked = _drawn(learner, data, {"n_way": n_way, "k_shot": k_shot, "n_query": n_query}, episodes, seed)
+    sizes, tally = Sizes(), Tally(None if given else data.class_names)
     found: list[np.ndarray] = []
     done = 0
-    for meta_batch in stream:
-        if not found:
-            if isinstance(learner, EpisodicLearner):
-                learner.check_episode(meta_batch)
-            n_way = int(count_classes(meta_batch))
-            k_shot, n_query = (y.shape[1] // n_way for y in (meta_batch.support_y, meta_batch.query_y))
-        found.append(judge(meta_batch, done))
-        done += len(found[-1])
+    for meta_batch, ids in stream:
+        sizes.add(check_meta_batch(meta_batch, learner, hits))
+        values, predictions = judge.of(meta_batch, done)
+        kept = len(values) if given else min(len(values), episodes - done)
+        found.append(values[:kept])
+        done += kept
+        if not regression:
+            classes = None if ids is None else ids.classes.numpy()[:kept]
+            labels = np.stack([hits.label(y) for y in meta_batch.query_y[:kept]])
+            tally.add(labels, predictions[:kept], classes)
     if not found:
         raise ValueError("data must hold at least one meta-batch. Received: an empty dataset")
-    accuracies = np.concatenate(found)[:episodes].astype(np.float64)
-    return Score(
-        accuracy=float(accuracies.mean()),
-        interval=float(confidence_interval(accuracies)),
-        episodes=len(accuracies),
-        n_way=n_way,
-        k_shot=k_shot,
-        n_query=n_query,
-        data=name,
-        method=type(learner).__name__,
-        settings=settings,
-        batch_norm=mode,
-        seed=seed,
-    )
-
-
-def meta_batches(episodes: Episode | tf.data.Dataset) -> Iterator[Episode]:
-    """The meta-batches of a finite set of episodes.
-
-    Args:
-        episodes: a meta-batch or a finite dataset of them.
-
-    Returns:
-        An iterator of `Episode`s.
-
-    Raises:
-        TypeError: if it is neither.
-        ValueError: if the dataset is endless.
-    """
-    if isinstance(episodes, Episode):
-        return iter([episodes])
-    if not isinstance(episodes, tf.data.Dataset) or not isinstance(episodes.element_spec, Episode):
-        raise TypeError(
-            "episodes must be an Episode or a dataset of meta-batches of them. "
-            f"Received: episodes of type {type(episodes).__name__}, elements {getattr(episodes, 'element_spec', None)}"
+    values = np.concatenate(found).astype(np.float64)
+    common = {
+        "interval": float(confidence_interval(values)),
+        "episodes": len(values),
+        **sizes.met,
+        **asked,
+        "data": "given episodes" if given else data.name,
+        "method": type(learner).__name__,
+        "settings": judge.settings,
+        "batch_norm": judge.batch_norm,
+    }
+    if regression:
+        del common["n_way"]
+        losses = values if details else None
+        return RegressionScore(loss=float(values.mean()), loss_name=judge.loss_name, losses=losses, **common)
+    if tally.undefined:
+        warnings.warn(
+            f"the outputs are not numbers for {tally.undefined} queries of {len(values)} episodes and count as wrong; "
+            "has the learner's loss run to infinity?",
+            stacklevel=2,
         )
-    if episodes.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("episodes must end: use episode_dataset(...).take(n). Received: an endless dataset")
-    return iter(episodes)
+    kept_details = tally.details(values) if details else None
+    return Score(accuracy=float(values.mean()), seed=None if given else seed, details=kept_details, **common)
 
 
-def _judge(learner, data, transductive: bool):
-    """How a meta-batch is judged, and what a reader must know of the learner: its settings and batch-norm mode."""
-    if isinstance(learner, EpisodicLearner):
-        mode = learner.batch_norm_mode(transductive=transductive)
-        return _in_a_graph(learner, transductive), learner.evaluation_settings(), mode
-    if callable(getattr(learner, "adapt", None)):
-        return _by_adapting(learner), {}, "the model's own"
-    if not isinstance(learner, keras.Model):
+def _drawn(learner, data: ImageClasses, sizes: dict[str, Size | None], episodes: int, seed: int) -> tuple:
+    """Pairs of meta-batches and ids drawn from labelled classes, and the sizes as they were asked for."""
+    if sizes["n_way"] is None or sizes["k_shot"] is None:
         raise TypeError(
-            "learner must be a tfmeta learner, have a method adapt(support_x, support_y), or be a keras.Model. "
-            f"Received: learner of type {type(learner).__name__}"
+            f"evaluate needs n_way and k_shot. Received: n_way={sizes['n_way']!r}, k_shot={sizes['k_shot']!r}"
         )
-    if not isinstance(data, Episode | tf.data.Dataset):
-        raise TypeError(
-            f"{learner.name!r} cannot adapt to classes that it does not know: give episodes of the classes that it "
-            f"predicts. Received: data of type {type(data).__name__}"
+    sizes = checked_sizes(**sizes)
+    varied = any(not isinstance(size, int) for size in sizes.values())
+    if (
+        not isinstance(sizes["n_way"], int)
+        and isinstance(learner, EpisodicLearner)
+        and not learner.sizes_depend_on_data
+    ):
+        raise ValueError(
+            f"n_way must be one number for {type(learner).__name__}, whose network has a fixed number of outputs; "
+            f"learners that make a head for each task take a range. Received: n_way={sizes['n_way']}"
         )
-    return _by_predicting(learner), {}, "the model's own"
-
-
-def _in_a_graph(learner: EpisodicLearner, transductive: bool):
-    """Accuracies of a meta-batch whose first episode has a number; the number is the episode's randomness."""
-
-    def one_task(task) -> tf.Tensor:
-        episode, key = task
-        outputs = learner.query_outputs(episode, transductive=transductive, key=key)
-        return accuracy(episode.query_y, outputs)
-
-    def judge(episodes: Episode, first: int) -> np.ndarray:
-        keys = first + tf.range(episodes.support_y.shape[0], dtype=tf.int64)
-        return learner.map_compiled(one_task, (episodes, keys), SCALAR, key=("accuracy", transductive)).numpy()
-
-    return judge
-
-
-def _by_adapting(learner):
-    def judge(episodes: Episode, first: int) -> np.ndarray:
-        tasks = [Episode(*(tensor[i].numpy() for tensor in episodes)) for i in range(len(episodes.support_y))]
-        return np.array([_hits(learner.adapt(t.support_x, t.support_y), t.query_x, t.query_y) for t in tasks])
-
-    return judge
-
-
-def _by_predicting(model: keras.Model):
-    def judge(episodes: Episode, first: int) -> np.ndarray:
-        pairs = zip(episodes.query_x.numpy(), episodes.query_y.numpy(), strict=True)
-        return np.array([_hits(model, x, y) for x, y in pairs])
-
-    return judge
-
-
-def _hits(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
-    return float(accuracy(tf.constant(y), model.predict_on_batch(x)))
+    if sizes["n_way"] == 1 or (not isinstance(sizes["n_way"], int) and sizes["n_way"][0] == 1):
+        raise ValueError(
+            f"n_way must be at least 2: of one class every answer is right. Received: n_way={sizes['n_way']}"
+        )
+    # Episodes of a meta-batch share their sizes; where these vary, the interval wants episodes drawn one by one.
+    batch = 1 if varied else min(episodes, 20)
+    stream = episode_dataset(data, **sizes, meta_batch_size=batch, seed=seed, with_ids=True)
+    return stream.take(-(-episodes // batch)), sizes

@@ -7,6 +7,8 @@ meta-batches with exactly the episodes that it would have seen.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,25 +18,43 @@ from tfmeta.core.validation import check_seed, check_sizes
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.datasets.fingerprint import fingerprint
 from tfmeta.machine import threads
+from tfmeta.tasks.sizes import Size, checked_sizes, draw_sizes, largest
 
 
-def _check_supply(data: ImageClasses, n_way: int, k_shot: int, n_query: int) -> None:
+class EpisodeIds(NamedTuple):
+    """Where an episode comes from, or a meta-batch of them with a leading axis `[meta_batch_size, ...]`.
+
+    Args:
+        classes: class of the data that each label of the episode stands for, int32 `[n_way]`.
+        support: rows of `data.images` in the order of `support_x`, int32 `[n_way * k_shot]`.
+        query: rows in the order of `query_x`, int32 `[n_way * n_query]`.
+
+    References:
+        Vinyals et al. (2016), section 3: an episode is drawn from labelled classes. https://arxiv.org/abs/1606.04080
+    """
+
+    classes: tf.Tensor
+    support: tf.Tensor
+    query: tf.Tensor
+
+
+def _check_supply(data: ImageClasses, n_way: Size, k_shot: Size, n_query: Size) -> None:
     if not isinstance(data, ImageClasses):
         raise TypeError(
             "data must be an ImageClasses, such as load_omniglot().train or from_arrays(images, labels). "
             f"Received: data of type {type(data).__name__}"
         )
-    if n_way > data.n_classes:
+    if largest(n_way) > data.n_classes:
         raise ValueError(
             f"n_way must be at most the number of classes, and {data.name!r} has {data.n_classes}. "
             f"Received: n_way={n_way}"
         )
-    poorest = int(np.argmin(data.counts))
-    if data.counts[poorest] < k_shot + n_query:
-        short = int(np.sum(data.counts < k_shot + n_query))
+    poorest, needed = int(np.argmin(data.counts)), largest(k_shot) + largest(n_query)
+    if data.counts[poorest] < needed:
+        short = int(np.sum(data.counts < needed))
         raise ValueError(
-            f"class {data.class_names[poorest]!r} has {data.counts[poorest]} images, but k_shot={k_shot} + "
-            f"n_query={n_query} need {k_shot + n_query} ({short} of {data.n_classes} classes are too small). "
+            f"class {data.class_names[poorest]!r} has {data.counts[poorest]} images, but k_shot={largest(k_shot)} + "
+            f"n_query={largest(n_query)} need {needed} ({short} of {data.n_classes} classes are too small). "
             f"Received: k_shot={k_shot}, n_query={n_query}"
         )
 
@@ -56,7 +76,7 @@ def queries_left(data: ImageClasses, k_shot: int, at_most: int = 15) -> int:
 class _Sampler:
     """Draws meta-batches of episodes from arrays that stay on the CPU."""
 
-    def __init__(self, data: ImageClasses, n_way: int, k_shot: int, n_query: int, seed: int):
+    def __init__(self, data: ImageClasses, n_way: Size, k_shot: Size, n_query: Size, seed: int):
         self.sizes = (n_way, k_shot, n_query)
         self.n_classes = data.n_classes
         counts = data.counts
@@ -68,11 +88,11 @@ class _Sampler:
             self.seed = tf.constant([seed % 2**31, seed // 2**31], tf.int64)
         self.largest = int(counts.max())
 
-    def __call__(self, counter: tf.Tensor, meta_batch_size: int) -> Episode:
+    def __call__(self, counter: tf.Tensor, meta_batch_size: int) -> tuple[Episode, EpisodeIds]:
         """Draw the meta-batch with this number. Shapes in the comments: B tasks, N ways, K shots, Q queries."""
-        n_way, k_shot, n_query = self.sizes
         key = tf.random.experimental.stateless_fold_in(self.seed, counter)
         for_classes, for_images, for_support, for_query = tf.unstack(tf.random.split(key, 4))
+        n_way, k_shot, n_query = draw_sizes(self.sizes, key)
 
         # The k largest of n uniform numbers are k distinct items in random order.
         keys = tf.random.stateless_uniform([meta_batch_size, self.n_classes], for_classes)
@@ -82,52 +102,62 @@ class _Sampler:
         within = tf.math.top_k(tf.where(exists, keys, -1.0), k_shot + n_query).indices
         rows = tf.gather(self.first, classes)[..., None] + within  # [B, N, K + Q] rows of images
 
-        support_x, support_y = self._shuffled(rows[..., :k_shot], for_support)
-        query_x, query_y = self._shuffled(rows[..., k_shot:], for_query)
-        return Episode(support_x, support_y, query_x, query_y)
+        support, support_y = _shuffled(rows[..., :k_shot], n_way, k_shot, for_support)
+        query, query_y = _shuffled(rows[..., k_shot:], n_way, n_query, for_query)
+        episode = Episode(self._pixels(support), support_y, self._pixels(query), query_y)
+        return episode, EpisodeIds(classes, support, query)
 
-    def _shuffled(self, rows: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Images and labels of `rows` `[B, N, per_class]` in an order that says nothing about the label."""
-        batch, n_way, per_class = rows.shape
-        labels = tf.repeat(tf.range(n_way, dtype=tf.int32), per_class)
-        order = tf.argsort(tf.random.stateless_uniform([batch, n_way * per_class], key), axis=1)
-        rows = tf.gather(tf.reshape(rows, [batch, n_way * per_class]), order, batch_dims=1)
-        images = tf.cast(tf.gather(self.images, rows), tf.float32) * (1.0 / 255.0)
-        return images, tf.gather(labels, order)
+    def _pixels(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.gather(self.images, rows), tf.float32) * (1.0 / 255.0)
 
 
-def sample_episode(data: ImageClasses, *, n_way: int, k_shot: int, n_query: int, seed: int) -> Episode:
+def _shuffled(rows: tf.Tensor, n_way, per_class, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Rows `[B, N, per_class]` and their labels, in an order `[B, N * per_class]` that says nothing about the label."""
+    batch, n = rows.shape[0], n_way * per_class
+    labels = tf.repeat(tf.range(n_way, dtype=tf.int32), per_class)
+    order = tf.argsort(tf.random.stateless_uniform([batch, n], key), axis=1)
+    return tf.gather(tf.reshape(rows, [batch, n]), order, batch_dims=1), tf.gather(labels, order)
+
+
+def sample_episode(
+    data: ImageClasses, *, n_way: Size, k_shot: Size, n_query: Size, seed: int, with_ids: bool = False
+) -> Episode | tuple[Episode, EpisodeIds]:
     """Draw one episode.
 
     Args:
         data: the labelled classes.
-        n_way: classes in the episode.
-        k_shot: support images per class.
-        n_query: query images per class.
+        n_way: classes in the episode; or a range (lowest, highest), from which it is drawn.
+        k_shot: support images per class, likewise.
+        n_query: query images per class, likewise.
         seed: whole number; the same seed gives the same episode.
+        with_ids: say beside the episode which classes and images it holds.
 
     Returns:
         An `Episode`: images float32 in [0, 1], `support_x` `[n_way * k_shot, height, width, channels]`, `query_x`
         `[n_way * n_query, ...]`, labels int32. Classes are distinct, their labels are dealt at random, no image is in
-        both sets, and the order of the images is random.
+        both sets, and the order of the images is random. With ids a pair of it and its `EpisodeIds`.
 
     Raises:
-        ValueError: if a size is not positive, `n_way` exceeds the classes, or a class has too few images.
+        TypeError: if `data` is no `ImageClasses`.
+        ValueError: if a size is not positive, a range is empty, `n_way` exceeds the classes, or a class has too few
+            images.
 
     References:
         Vinyals et al. (2016), section 3; Snell et al. (2017), algorithm 1. https://arxiv.org/abs/1703.05175
     """
-    check_sizes(n_way=n_way, k_shot=k_shot, n_query=n_query)
+    sizes = checked_sizes(n_way=n_way, k_shot=k_shot, n_query=n_query)
     check_seed(seed)
-    _check_supply(data, n_way, k_shot, n_query)
+    _check_supply(data, **sizes)
     threads.prefer_tasks()
-    sampler = _Sampler(data, n_way, k_shot, n_query, seed)
-    return Episode(*(tensor[0] for tensor in sampler(tf.constant(0, tf.int64), 1)))
+    drawn = _Sampler(data, **sizes, seed=seed)(tf.constant(0, tf.int64), 1)
+    episode, ids = (type(part)(*(tensor[0] for tensor in part)) for part in drawn)
+    return (episode, ids) if with_ids else episode
 
 
 def episode_dataset(
-    data: ImageClasses, *, n_way: int, k_shot: int, n_query: int, meta_batch_size: int, seed: int, start: int = 0
-) -> tf.data.Dataset:
+    data: ImageClasses, *, n_way: Size, k_shot: Size, n_query: Size, meta_batch_size: int, seed: int, start: int = 0,
+    with_ids: bool = False,
+) -> tf.data.Dataset:  # fmt: skip
     """An endless `tf.data` stream of meta-batches of episodes.
 
     `fit(..., steps_per_epoch=n)` keeps reading on, so every epoch sees new episodes. A fixed set, to validate on the
@@ -135,35 +165,45 @@ def episode_dataset(
 
     Args:
         data: the labelled classes.
-        n_way: classes in an episode.
-        k_shot: support images per class.
-        n_query: query images per class.
+        n_way: classes in an episode; or a range (lowest, highest), from which each meta-batch draws one number for all
+            its episodes, every number equally likely.
+        k_shot: support images per class, likewise.
+        n_query: query images per class, likewise.
         meta_batch_size: episodes in a meta-batch.
         seed: whole number; the same seed gives the same stream.
         start: number of meta-batches to pass over, without drawing them, so that a run can be resumed.
+        with_ids: say beside each meta-batch which classes and images it holds.
 
     Returns:
-        A dataset of `Episode`, each tensor with a leading axis `meta_batch_size`; otherwise as in `sample_episode`.
+        A dataset of `Episode`, each tensor with a leading axis `meta_batch_size`; otherwise as in `sample_episode`. The
+        static length of an axis that varies is `None`. With ids a dataset of pairs of `Episode` and `EpisodeIds`.
 
     Raises:
-        ValueError: if a size is not positive, `start` is negative, `n_way` exceeds the classes, or a class has too few
-            images.
+        TypeError: if `data` is no `ImageClasses`.
+        ValueError: if a size is not positive, a range is empty, `start` is negative, `n_way` exceeds the classes, or a
+            class has too few images.
 
     References:
-        Finn et al. (2017), algorithm 2, lines 3 to 8. https://arxiv.org/abs/1703.03400
+        Finn et al. (2017), algorithm 2, lines 3 to 8 https://arxiv.org/abs/1703.03400; Triantafillou et al. (2020),
+        "Meta-Dataset", section 3.2, for episodes of varying ways and shots https://arxiv.org/abs/1903.03096
     """
-    check_sizes(n_way=n_way, k_shot=k_shot, n_query=n_query, meta_batch_size=meta_batch_size)
+    sizes = checked_sizes(n_way=n_way, k_shot=k_shot, n_query=n_query)
+    check_sizes(meta_batch_size=meta_batch_size)
     check_seed(seed)
     if not isinstance(start, int | np.integer) or start < 0:
         raise ValueError(f"start must be a whole number of at least 0. Received: start={start!r}")
-    _check_supply(data, n_way, k_shot, n_query)
+    _check_supply(data, **sizes)
     threads.prefer_tasks()
-    sampler = _Sampler(data, n_way, k_shot, n_query, seed)
+    sampler = _Sampler(data, **sizes, seed=seed)
+
+    def draw(counter: tf.Tensor):
+        episode, ids = sampler(counter, meta_batch_size)
+        return (episode, ids) if with_ids else episode
+
     counters = tf.data.Dataset.counter(start=start, dtype=tf.int64)
-    dataset = threads.without_autotuning(counters.map(lambda counter: sampler(counter, meta_batch_size)).prefetch(2))
-    sizes = {"n_way": n_way, "k_shot": k_shot, "n_query": n_query, "meta_batch_size": meta_batch_size, "seed": seed}
+    options = {**sizes, "meta_batch_size": meta_batch_size, "seed": seed, "with_ids": with_ids}
     return as_stream(
-        dataset,
-        ("episode_dataset", fingerprint(data), *sizes.values(), start),
-        lambda n: episode_dataset(data, **sizes, start=start + n),
+        threads.without_autotuning(counters.map(draw).prefetch(2)),
+        ("episode_dataset", fingerprint(data), *options.values(), start),
+        lambda n: episode_dataset(data, **options, start=start + n),
     )

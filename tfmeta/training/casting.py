@@ -104,6 +104,25 @@ def as_episode(episode: Any, *, squeeze: bool = True) -> Episode:
     )  # fmt: skip
 
 
+def as_given(episodes: Any, *, squeeze: bool = True) -> Any:
+    """A meta-batch or a dataset of them as the tensors that a learner takes.
+
+    Args:
+        episodes: an `Episode` in whatever types, or a dataset of them; anything else is given back.
+        squeeze: as for `targets_of`.
+
+    Returns:
+        The same, cast.
+
+    Raises:
+        ValueError: as `as_episode`.
+    """
+    if isinstance(episodes, Episode):
+        return as_episode(episodes, squeeze=squeeze)
+    known = isinstance(episodes, tf.data.Dataset) and isinstance(episodes.element_spec, Episode)
+    return as_dataset(episodes, squeeze=squeeze) if known else episodes
+
+
 def as_dataset(dataset: tf.data.Dataset, *, squeeze: bool = True) -> tf.data.Dataset:
     """A dataset of episodes as the tensors that a learner takes.
 

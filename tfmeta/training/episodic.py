@@ -16,6 +16,7 @@ from tfmeta.core.noise import without_dropout
 from tfmeta.core.validation import check_steps
 from tfmeta.training import casting, copies, inputs, judging, outputs, reading, replicas
 from tfmeta.training.method import Method, Params, Run, TaskLoss
+from tfmeta.training.network_checks import known_shape
 from tfmeta.training.parallel import SCALAR, map_tasks
 from tfmeta.training.randomness import state_of_task, task_keys
 from tfmeta.training.shell import Shell
@@ -117,12 +118,12 @@ class EpisodicLearner(Shell, abc.ABC):
         episodes = reading.episodes_of(data)
         params = self.parameters()
         statistics = values(method.statistics)
-        count = self.accuracy_of(task_spec(episodes))
+        hits = self.hits_of(task_spec(episodes))
 
         def one_task(task):
             episode, key = task
             found, gradients = self.task_gradient(params, episode, Run(True, key, state_of_task(self.network, key)))
-            correct = 0.0 if count is None else count(episode.query_y, found.outputs)
+            correct = 0.0 if hits is None else hits.share(episode.query_y, found.outputs)
             loss = found.value if found.reported is None else found.reported
             return tf.cast(loss, tf.float32), correct, gradients, list(found.statistics)
 
@@ -131,7 +132,7 @@ class EpisodicLearner(Shell, abc.ABC):
         loss, accuracy, gradients, seen = map_tasks(one_task, (episodes, keys), (SCALAR, SCALAR, *like))
         self.apply(tf.nest.map_structure(lambda gradient: tf.reduce_mean(gradient, axis=0), gradients))
         replicas.assign(list(method.statistics), replicas.mean_over_tasks(statistics, seen))
-        return {"loss": loss} | ({} if count is None else {"accuracy": accuracy})
+        return {"loss": loss} | ({} if hits is None else {"accuracy": accuracy})
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         """What Keras calls for every batch of `fit`."""
@@ -277,10 +278,11 @@ class EpisodicLearner(Shell, abc.ABC):
             self._ends = outputs.outputs_of(self.network, x)
         return self._ends
 
-    def accuracy_of(self, task: Episode) -> outputs.Accuracy | None:
+    def hits_of(self, task: Episode) -> outputs.Hits | None:
         """How hits on a task are counted, None where nothing can be counted; looks at types and shapes alone."""
-        shape = (None,) if self.method.makes_head else self.ends(task.query_x).shape
-        return outputs.accuracy_for(self.loss_function, task.query_y, shape)
+        shape = (None,) if self.method.makes_head else known_shape(self.network, "output_shape")
+        shape = self.ends(task.query_x).shape if shape is None else shape
+        return outputs.hits_for(self.loss_function, task.query_y, shape)
 
     def check_episode(self, episode: Episode, *, training: bool = False) -> Episode:
         """Refuse a meta-batch that does not fit the learner, with a ValueError that says what; else return it, cast."""

@@ -88,7 +88,7 @@ def path_names(learner, task: Episode) -> list[str]:
     Returns:
         Names of losses and, where hits can be counted, of accuracies.
     """
-    accuracies = [] if learner.accuracy_of(task) is None else ["support_accuracy", "query_accuracy"]
+    accuracies = [] if learner.hits_of(task) is None else ["support_accuracy", "query_accuracy"]
     return ["support_loss", "query_loss", *accuracies]
 
 
@@ -103,7 +103,7 @@ def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf
     Returns:
         `[inner_steps + 1]` for each of `path_names`.
     """
-    run, names, count = Run(key=tf.zeros([], tf.int64)), path_names(learner, episode), learner.accuracy_of(episode)
+    run, names, hits = Run(key=tf.zeros([], tf.int64)), path_names(learner, episode), learner.hits_of(episode)
 
     def look(fast, k):
         found = {}
@@ -113,7 +113,7 @@ def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf
             outputs = learner.method.outputs(fast, x, run, k)
             found[f"{part}_loss"] = tf.cast(learner.loss_of(y, outputs), tf.float32)
             if f"{part}_accuracy" in names:
-                found[f"{part}_accuracy"] = count(y, outputs)
+                found[f"{part}_accuracy"] = hits.share(y, outputs)
         return found
 
     watch = Watch(look, dict.fromkeys(names, SCALAR))

@@ -10,14 +10,26 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.forward import forward, values
-from tfmeta.core.losses import accuracy
-
-# Of targets and outputs of one batch: the fraction that is right, a float32 scalar.
-Accuracy = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 _SQUASHED = {"Softmax": "a softmax", "Sigmoid": "a sigmoid"}
 _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _BINARY = ("binary_crossentropy", "binary_focal_crossentropy")
+
+
+class Hits(NamedTuple):
+    """How a prediction is compared with a target.
+
+    Args:
+        label: of targets `[batch, ...]` the classes that they name, int32 `[batch]`.
+        prediction: of outputs `[batch, ...]` the classes that they choose, int32 `[batch]`.
+    """
+
+    label: Callable[[tf.Tensor], tf.Tensor]
+    prediction: Callable[[tf.Tensor], tf.Tensor]
+
+    def share(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The accuracy of one batch, a float32 scalar."""
+        return tf.reduce_mean(tf.cast(self.prediction(outputs) == self.label(targets), tf.float32))
 
 
 class Outputs(NamedTuple):
@@ -117,7 +129,7 @@ def _known(get_config: Callable) -> bool:
         return False
 
 
-def accuracy_for(loss, targets: tf.TensorSpec | tf.Tensor, outputs: tuple[int | None, ...]) -> Accuracy | None:
+def hits_for(loss, targets: tf.TensorSpec | tf.Tensor, outputs: tuple[int | None, ...]) -> Hits | None:
     """How hits are counted, None where there is no such thing.
 
     Args:
@@ -126,10 +138,10 @@ def accuracy_for(loss, targets: tf.TensorSpec | tf.Tensor, outputs: tuple[int | 
         outputs: shape of one example's output.
 
     Returns:
-        For labels `[batch]` and outputs `[batch, n_way]` the fraction whose largest output is at the label; for one-hot
-        targets under a categorical cross-entropy that whose largest output is at the largest target; for targets and a
-        single output under a binary cross-entropy that on the right side of the threshold. Otherwise None: several
-        labels at once, distances and values have no accuracy.
+        For labels `[batch]` and outputs `[batch, n_way]` a hit is the largest output at the label; for one-hot targets
+        under a categorical cross-entropy the largest output at the largest target; for targets and a single output
+        under a binary cross-entropy the output on the right side of the threshold. Otherwise None: several labels at
+        once, distances and values have no accuracy.
 
     References:
         Vinyals et al. (2016), section 4. https://arxiv.org/abs/1606.04080
@@ -137,18 +149,28 @@ def accuracy_for(loss, targets: tf.TensorSpec | tf.Tensor, outputs: tuple[int | 
     name, rank = "" if loss is None else name_of(loss), len(targets.shape)
     wide = len(outputs) == 1 and outputs[0] != 1
     if rank == 1 and wide:
-        return accuracy if targets.dtype.is_integer else None
+        return LABELS if targets.dtype.is_integer else None
     if rank == 2 and targets.shape[1] == 1 and wide and targets.dtype.is_integer and name not in _BINARY + _ONE_HOT:
-        return lambda labels, outputs: accuracy(labels[:, 0], outputs)
+        return Hits(lambda targets: tf.cast(targets[:, 0], tf.int32), _largest)
     if rank == 2 and wide and name in _ONE_HOT:
-        return lambda targets, outputs: accuracy(tf.argmax(targets, axis=-1), outputs)
+        return Hits(_largest, _largest)
     single = outputs in ((), (1,)) and (rank == 1 or targets.shape[1:] == (1,))
     if single and name in _BINARY:
-        threshold = 0.0 if _from_logits(loss) else 0.5
-        return lambda targets, outputs: _binary_accuracy(targets, outputs, threshold)
+        return Hits(_above(0.5), _above(0.0 if _from_logits(loss) else 0.5))
     return None
 
 
-def _binary_accuracy(targets: tf.Tensor, outputs: tf.Tensor, threshold: float) -> tf.Tensor:
-    right = (tf.reshape(outputs, [-1]) > threshold) == (tf.cast(tf.reshape(targets, [-1]), tf.float32) > 0.5)
-    return tf.reduce_mean(tf.cast(right, tf.float32))
+def _as_they_are(labels: tf.Tensor) -> tf.Tensor:
+    return tf.cast(labels, tf.int32)
+
+
+def _largest(outputs: tf.Tensor) -> tf.Tensor:
+    return tf.argmax(outputs, axis=-1, output_type=tf.int32)
+
+
+def _above(threshold: float) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda numbers: tf.cast(tf.cast(tf.reshape(numbers, [-1]), tf.float32) > threshold, tf.int32)
+
+
+# Of whole numbers [batch] and outputs [batch, n_way].
+LABELS = Hits(_as_they_are, _largest)

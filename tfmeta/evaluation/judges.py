@@ -1,0 +1,170 @@
+"""How meta-batches are judged: by a learner in a graph, by what adapts, or by a model that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmeta.core.episode import Episode, task_spec
+from tfmeta.training.episodic import EpisodicLearner
+from tfmeta.training.outputs import LABELS, Hits, hits_for
+from tfmeta.training.parallel import SCALAR
+
+
+class Judgement(NamedTuple):
+    """What was found in a meta-batch.
+
+    Args:
+        values: accuracies, or losses of regression, `[meta_batch_size]`.
+        predictions: predicted labels `[meta_batch_size, n_way * n_query]`, -1 where an output is not a number; `None`
+            for regression.
+    """
+
+    values: np.ndarray
+    predictions: np.ndarray | None
+
+
+class Judge(NamedTuple):
+    """Who judges, and what a reader of the score must know of it.
+
+    Args:
+        of: function of a meta-batch and the number of its first episode, which is the episodes' randomness.
+        settings: the learner's settings at test time.
+        batch_norm: which statistics batch norm uses for queries.
+        loss_name: name of the loss of regression.
+    """
+
+    of: Callable[[Episode, int], Judgement]
+    settings: dict
+    batch_norm: str
+    loss_name: str
+
+
+def hits_of(learner, episodes: Episode) -> Hits | None:
+    """How hits are counted, None for regression.
+
+    Args:
+        learner: an `EpisodicLearner`, or anything else that is judged.
+        episodes: a meta-batch, or the specification of one.
+
+    Returns:
+        `Hits`.
+    """
+    if not isinstance(episodes, Episode):
+        return LABELS  # what is no episode is refused where it is read
+    task = task_spec(episodes)
+    if isinstance(learner, EpisodicLearner):
+        return learner.hits_of(task)
+    return hits_for(None, task.query_y, (None,))
+
+
+def judge_of(learner, data, *, transductive: bool, hits: Hits | None) -> Judge:
+    """Choose how a learner is judged.
+
+    Args:
+        learner: an `EpisodicLearner`, something with `adapt`, or a Keras model.
+        data: what it is to be judged on.
+        transductive: let batch norm see all queries together.
+        hits: how hits are counted; None if the episodes have targets instead of labels.
+
+    Returns:
+        The `Judge`.
+
+    Raises:
+        TypeError: if the learner can neither adapt nor predict.
+    """
+    if isinstance(learner, EpisodicLearner):
+        loss = learner.loss_function
+        name = (
+            "mean squared error" if loss is None else getattr(loss, "name", None) or getattr(loss, "__name__", "loss")
+        )
+        return Judge(
+            _in_a_graph(learner, transductive, hits),
+            learner.evaluation_settings(),
+            learner.batch_norm_mode(transductive=transductive),
+            name.replace("_", " "),
+        )
+    if callable(getattr(learner, "adapt", None)):
+        return Judge(_task_by_task(lambda x, y: learner.adapt(x, y)), {}, "the model's own", "mean squared error")
+    if not isinstance(learner, keras.Model):
+        raise TypeError(
+            "learner must be a tfmeta learner, have a method adapt(support_x, support_y), or be a keras.Model. "
+            f"Received: learner of type {type(learner).__name__}"
+        )
+    if not isinstance(data, Episode | tf.data.Dataset):
+        raise TypeError(
+            f"{learner.name!r} cannot adapt to classes that it does not know: give episodes of the classes that it "
+            f"predicts. Received: data of type {type(data).__name__}"
+        )
+    return Judge(_task_by_task(lambda x, y: learner), {}, "the model's own", "mean squared error")
+
+
+def _in_a_graph(learner: EpisodicLearner, transductive: bool, hits: Hits | None):
+    regression = hits is None
+
+    def one_task(task):
+        episode, key = task
+        outputs = learner.query_outputs(episode, transductive=transductive, key=key)
+        if regression:
+            return tf.cast(learner.loss_of(episode.query_y, outputs), tf.float32)
+        return _answers(episode.query_y, outputs, hits)
+
+    signature = SCALAR if regression else (SCALAR, tf.TensorSpec([None], tf.int32))
+
+    def judge(episodes: Episode, first: int) -> Judgement:
+        keys = first + tf.range(episodes.support_y.shape[0], dtype=tf.int64)
+        found = learner.map_compiled(one_task, (episodes, keys), signature, key=("judge", transductive, regression))
+        return Judgement(found.numpy(), None) if regression else Judgement(*(part.numpy() for part in found))
+
+    return judge
+
+
+def _answers(targets: tf.Tensor, outputs: tf.Tensor, hits: Hits) -> tuple[tf.Tensor, tf.Tensor]:
+    """Accuracy and predicted labels; an output that is not a number has no largest one, and is wrong."""
+    undefined = tf.reduce_any(tf.math.is_nan(tf.reshape(outputs, [tf.shape(outputs)[0], -1])), axis=-1)
+    predictions = tf.where(undefined, -1, hits.prediction(outputs))
+    return tf.reduce_mean(tf.cast(predictions == hits.label(targets), tf.float32)), predictions
+
+
+def _check_width(outputs: np.ndarray) -> None:
+    """Of a single output the largest is always the first, however sure of the other class it is."""
+    if outputs.ndim != 2 or outputs.shape[-1] == 1:
+        raise ValueError(
+            "outputs must be [n_query, n_way], one logit or probability per class of an episode. "
+            f"Received: outputs with shape={outputs.shape}"
+        )
+
+
+def _task_by_task(model_for):
+    """Judge by the predictions of Keras models, one for each support set."""
+
+    def judge(episodes: Episode, first: int) -> Judgement:
+        found = []
+        for i in range(episodes.support_y.shape[0]):
+            support_x, support_y, query_x, query_y = tf.nest.map_structure(lambda x, i=i: x[i].numpy(), episodes)
+            outputs = np.asarray(model_for(support_x, support_y).predict_on_batch(query_x))
+            if np.issubdtype(query_y.dtype, np.integer):
+                if outputs.ndim == 2 and 1 < outputs.shape[1] <= query_y.max():
+                    raise ValueError(
+                        f"outputs must be at least {query_y.max() + 1} wide, one per class of an episode. "
+                        f"Received: outputs with shape={outputs.shape}"
+                    )
+                _check_width(outputs)
+                hits = hits_for(None, tf.constant(query_y), (None,))
+                found.append([part.numpy() for part in _answers(tf.constant(query_y), tf.constant(outputs), hits)])
+                continue
+            # Targets [n] minus outputs [n, 1] would be a matrix [n, n], with no error.
+            if outputs.shape != query_y.shape:
+                raise ValueError(
+                    "outputs must have the shape of the targets. "
+                    f"Received: outputs with shape={outputs.shape}, query_y with shape={query_y.shape}"
+                )
+            found.append([np.float32(np.mean((outputs.astype(np.float64) - query_y) ** 2)), None])
+        values, predictions = zip(*found, strict=True)
+        return Judgement(np.array(values), None if predictions[0] is None else np.stack(predictions))
+
+    return judge
