@@ -75,7 +75,10 @@ def test_one_that_may_never_end_is_warned_of_once(stream, monkeypatch):
             lambda e: e._replace(query_y=e.query_y[:, :-1]),
             r"query_x and query_y must be .*query_y with shape=\(5, 11\)",
         ),
-        (lambda e: e._replace(support_y=e.support_y[..., None]), r"one label or target per example.*shape=\(5, 6, 1\)"),
+        (
+            lambda e: e._replace(support_y=tf.stack([e.support_y] * 2, -1)),
+            r"one label or target per example.*shape=\(5, 6, 2\)",
+        ),
         (
             lambda e: e._replace(query_x=tf.cast(e.query_x * 255, tf.uint8)),
             r"floats in \[0, 1\].*query_x with dtype=uint8",

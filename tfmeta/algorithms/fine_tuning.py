@@ -14,9 +14,10 @@ from tfmeta.core.forward import Tensors, forward, full_precision, values
 from tfmeta.core.losses import accuracy, cross_entropy
 from tfmeta.core.updates import sgd
 from tfmeta.core.validation import check_number, check_sizes, check_steps
-from tfmeta.training import copies, network_checks, replicas
+from tfmeta.training import copies, inputs, network_checks, replicas
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run
+from tfmeta.training.scale import scale_of_images
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -124,8 +125,10 @@ class FineTunedClassifier(EpisodicLearner):
                 f"episodes are for validation_data. Received: x of type {type(dataset).__name__}, elements {spec}"
             )
         for images, labels in dataset.take(1):
-            as_task = Episode(images[None], labels[None], images[None], labels[None])
-            self.check_episode(as_task)
+            as_task = self.cast(Episode(images[None], labels[None], images[None], labels[None]), axes=2)
+            inputs.check_shape(self.encoder, as_task)
+            inputs.check_finite(as_task)
+            self.input_scale = scale_of_images(as_task.support_x)
             replicas.check_even("batch_size", labels.shape[0], self.distribute_strategy)
             if int(tf.reduce_max(labels)) >= self.n_classes or int(tf.reduce_min(labels)) < 0:
                 raise ValueError(

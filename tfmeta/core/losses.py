@@ -52,7 +52,7 @@ def default_loss(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
 
 
 def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Fraction of examples whose largest logit is at the label.
+    """Fraction of examples whose largest logit is at the label; logits that are not numbers are wrong.
 
     Args:
         labels: integers `[batch]`.
@@ -64,8 +64,22 @@ def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     References:
         Vinyals et al. (2016), section 4. https://arxiv.org/abs/1606.04080
     """
-    hits = tf.argmax(logits, axis=-1, output_type=tf.int32) == tf.cast(labels, tf.int32)
-    return tf.reduce_mean(tf.cast(hits, tf.float32))
+    return tf.reduce_mean(tf.cast(largest(logits) == tf.cast(labels, tf.int32), tf.float32))
+
+
+def largest(logits: tf.Tensor) -> tf.Tensor:
+    """The class that each row of logits chooses.
+
+    Args:
+        logits: `[batch, n_way]`.
+
+    Returns:
+        int32 `[batch]`, -1 where a logit is not a number: such a row has no largest one.
+    """
+    chosen = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    if not logits.dtype.is_floating:
+        return chosen
+    return tf.where(tf.reduce_any(tf.math.is_nan(logits), axis=-1), -1, chosen)
 
 
 def query_loss(

@@ -15,27 +15,35 @@ class Stream(NamedTuple):
     Args:
         key: all that its meta-batches depend on, whose `repr` is the same in another process; None if not known.
         later: of a number n to the same stream without its first n meta-batches.
+        n_way: classes in an episode, a number or a range (lowest, highest); None if not known.
     """
 
     key: Hashable
     later: Callable[[int], tf.data.Dataset]
+    n_way: int | tuple[int, int] | None = None
 
 
 _streams: weakref.WeakKeyDictionary[tf.data.Dataset, Stream] = weakref.WeakKeyDictionary()
 
 
-def as_stream(dataset: tf.data.Dataset, key: Hashable, later: Callable[[int], tf.data.Dataset]) -> tf.data.Dataset:
+def as_stream(
+    dataset: tf.data.Dataset,
+    key: Hashable,
+    later: Callable[[int], tf.data.Dataset],
+    n_way: int | tuple[int, int] | None = None,
+) -> tf.data.Dataset:
     """Say what a dataset's meta-batches depend on, and how it is started later.
 
     Args:
         dataset: endless.
         key: as in `Stream`.
         later: as in `Stream`.
+        n_way: as in `Stream`.
 
     Returns:
         The same dataset.
     """
-    _streams[dataset] = Stream(key, later)
+    _streams[dataset] = Stream(key, later, n_way)
     return dataset
 
 

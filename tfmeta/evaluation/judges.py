@@ -125,8 +125,7 @@ def _in_a_graph(learner: EpisodicLearner, transductive: bool, hits: Hits | None)
 
 def _answers(targets: tf.Tensor, outputs: tf.Tensor, hits: Hits) -> tuple[tf.Tensor, tf.Tensor]:
     """Accuracy and predicted labels; an output that is not a number has no largest one, and is wrong."""
-    undefined = tf.reduce_any(tf.math.is_nan(tf.reshape(outputs, [tf.shape(outputs)[0], -1])), axis=-1)
-    predictions = tf.where(undefined, -1, hits.prediction(outputs))
+    predictions = hits.prediction(outputs)
     return tf.reduce_mean(tf.cast(predictions == hits.label(targets), tf.float32)), predictions
 
 

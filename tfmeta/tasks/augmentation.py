@@ -59,6 +59,7 @@ def augment(dataset: tf.data.Dataset, *transforms: Transform, seed: int, start: 
         augmented,
         ("augment", stream.key, tuple(map(_named, transforms)), seed, start),
         lambda n: augment(stream.later(n), *transforms, seed=seed, start=start + n),
+        n_way=stream.n_way,
     )
 
 

@@ -206,4 +206,5 @@ def episode_dataset(
         threads.without_autotuning(counters.map(draw).prefetch(2)),
         ("episode_dataset", fingerprint(data), *options.values(), start),
         lambda n: episode_dataset(data, **options, start=start + n),
+        n_way=sizes["n_way"],
     )

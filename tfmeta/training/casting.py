@@ -52,13 +52,14 @@ def _numbers(x: Any, name: str) -> np.ndarray:
     return found
 
 
-def targets_of(y: Any, name: str, *, squeeze: bool = True) -> tf.Tensor:
+def targets_of(y: Any, name: str, axes: int = 1, *, squeeze: bool = True) -> tf.Tensor:
     """Labels as int32, other targets as floats.
 
     Args:
         y: an array, a list, a pandas object or a tensor.
         name: for the message.
-        squeeze: whether whole numbers `[..., n, 1]` are labels `[..., n]`.
+        axes: 1 for the labels of a task `[n]`, 2 for those of a meta-batch `[meta_batch_size, n]`.
+        squeeze: whether whole numbers with one axis more, of length 1, are labels in a column.
 
     Returns:
         A tensor.
@@ -82,14 +83,15 @@ def targets_of(y: Any, name: str, *, squeeze: bool = True) -> tf.Tensor:
     if y.dtype.is_floating:
         return y
     y = tf.cast(y, tf.int32)
-    return tf.squeeze(y, -1) if squeeze and y.shape.rank and y.shape.rank > 1 and y.shape[-1] == 1 else y
+    return tf.squeeze(y, -1) if squeeze and y.shape.rank == axes + 1 and y.shape[-1] == 1 else y
 
 
-def as_episode(episode: Any, *, squeeze: bool = True) -> Episode:
+def as_episode(episode: Any, axes: int, *, squeeze: bool = True) -> Episode:
     """An episode, or a meta-batch of them, as the tensors that a learner takes.
 
     Args:
         episode: four arrays, lists, pandas objects or tensors; inputs may be dictionaries or tuples of them.
+        axes: as for `targets_of`.
         squeeze: as for `targets_of`.
 
     Returns:
@@ -99,8 +101,8 @@ def as_episode(episode: Any, *, squeeze: bool = True) -> Episode:
         ValueError: as `tensors_of` and `targets_of`.
     """
     return Episode(
-        tensors_of(episode[0], "support_x"), targets_of(episode[1], "support_y", squeeze=squeeze),
-        tensors_of(episode[2], "query_x"), targets_of(episode[3], "query_y", squeeze=squeeze),
+        tensors_of(episode[0], "support_x"), targets_of(episode[1], "support_y", axes, squeeze=squeeze),
+        tensors_of(episode[2], "query_x"), targets_of(episode[3], "query_y", axes, squeeze=squeeze),
     )  # fmt: skip
 
 
@@ -118,7 +120,7 @@ def as_given(episodes: Any, *, squeeze: bool = True) -> Any:
         ValueError: as `as_episode`.
     """
     if isinstance(episodes, Episode):
-        return as_episode(episodes, squeeze=squeeze)
+        return as_episode(episodes, 2, squeeze=squeeze)
     known = isinstance(episodes, tf.data.Dataset) and isinstance(episodes.element_spec, Episode)
     return as_dataset(episodes, squeeze=squeeze) if known else episodes
 
@@ -148,10 +150,10 @@ def as_dataset(dataset: tf.data.Dataset, *, squeeze: bool = True) -> tf.data.Dat
 
     @tf.autograph.experimental.do_not_convert
     def cast(*parts):
-        return as_episode(parts[0] if len(parts) == 1 else parts, squeeze=squeeze)
+        return as_episode(parts[0] if len(parts) == 1 else parts, 2, squeeze=squeeze)
 
     return dataset.map(cast)
 
 
 def _column(spec: tf.TensorSpec) -> bool:
-    return spec.dtype.is_integer and spec.shape.rank is not None and spec.shape.rank > 2 and spec.shape[-1] == 1
+    return spec.dtype.is_integer and spec.shape.rank == 3 and spec.shape[-1] == 1

@@ -268,9 +268,9 @@ class EpisodicLearner(Shell, abc.ABC):
         """Whether the number of classes is read off the labels."""
         return self.method.makes_head
 
-    def cast(self, episode: Episode) -> Episode:
-        """An episode or a meta-batch of one's own as tensors: labels int32, inputs floats."""
-        return casting.as_episode(episode, squeeze=self.loss_function is None)
+    def cast(self, episode: Episode, axes: int = 1) -> Episode:
+        """A task, or with 2 axes a meta-batch, of one's own as tensors: labels int32, inputs floats."""
+        return casting.as_episode(episode, axes, squeeze=self.loss_function is None)
 
     def ends(self, x) -> outputs.Outputs:
         """What the network's outputs are for inputs `[batch, ...]`."""
@@ -286,7 +286,7 @@ class EpisodicLearner(Shell, abc.ABC):
 
     def check_episode(self, episode: Episode, *, training: bool = False) -> Episode:
         """Refuse a meta-batch that does not fit the learner, with a ValueError that says what; else return it, cast."""
-        episode = self.cast(episode)
+        episode = self.cast(episode, axes=2)
         inputs.check_episode(self, episode, training)
         return episode
 

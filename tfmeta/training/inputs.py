@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode, count_classes
+from tfmeta.core.streams import stream_of
 from tfmeta.core.validation import check_steps
 from tfmeta.training import casting, outputs, replicas, scale
 from tfmeta.training.network_checks import check_gradients, known_shape
@@ -172,6 +173,30 @@ def check_episode(learner, episode: Episode, training: bool) -> None:
         method.check(episode, training)
 
 
+def check_varying(learner, dataset: tf.data.Dataset) -> None:
+    """Refuse episodes of varying sizes where a learner, or XLA, needs one size.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        dataset: of meta-batches.
+
+    Raises:
+        ValueError: naming what varies.
+    """
+    n_way = stream_of(dataset).n_way
+    if isinstance(n_way, tuple) and not learner.sizes_depend_on_data:
+        raise ValueError(
+            f"n_way must be one number for {type(learner).__name__}, whose network has a fixed number of outputs; "
+            f"learners that make a head for each task take a range. Received: n_way={n_way}"
+        )
+    sizes = [tuple(spec.shape) for spec in tf.nest.flatten(dataset.element_spec)]
+    if getattr(learner, "jit_compile", False) and any(None in size for size in sizes):
+        raise ValueError(
+            "jit_compile must be False for episodes of varying sizes: XLA wants sizes beforehand. "
+            f"Received: jit_compile=True, elements of shapes {sizes}"
+        )
+
+
 def check_dataset(learner, dataset, name: str, training: bool = False):
     """Refuse anything but a dataset of meta-batches, and one whose first meta-batch does not fit.
 
@@ -196,6 +221,7 @@ def check_dataset(learner, dataset, name: str, training: bool = False):
         )
     if not isinstance(dataset, tf.data.Dataset):
         return dataset
+    check_varying(learner, dataset)
     dataset = casting.as_dataset(dataset, squeeze=learner.loss_function is None)
     for episode in dataset.take(1):
         learner.check_episode(episode, training=training)

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.forward import forward, values
+from tfmeta.core.losses import largest
 
 _SQUASHED = {"Softmax": "a softmax", "Sigmoid": "a sigmoid"}
 _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
@@ -151,9 +152,9 @@ def hits_for(loss, targets: tf.TensorSpec | tf.Tensor, outputs: tuple[int | None
     if rank == 1 and wide:
         return LABELS if targets.dtype.is_integer else None
     if rank == 2 and targets.shape[1] == 1 and wide and targets.dtype.is_integer and name not in _BINARY + _ONE_HOT:
-        return Hits(lambda targets: tf.cast(targets[:, 0], tf.int32), _largest)
+        return Hits(lambda targets: tf.cast(targets[:, 0], tf.int32), largest)
     if rank == 2 and wide and name in _ONE_HOT:
-        return Hits(_largest, _largest)
+        return Hits(largest, largest)
     single = outputs in ((), (1,)) and (rank == 1 or targets.shape[1:] == (1,))
     if single and name in _BINARY:
         return Hits(_above(0.5), _above(0.0 if _from_logits(loss) else 0.5))
@@ -164,13 +165,9 @@ def _as_they_are(labels: tf.Tensor) -> tf.Tensor:
     return tf.cast(labels, tf.int32)
 
 
-def _largest(outputs: tf.Tensor) -> tf.Tensor:
-    return tf.argmax(outputs, axis=-1, output_type=tf.int32)
-
-
 def _above(threshold: float) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda numbers: tf.cast(tf.cast(tf.reshape(numbers, [-1]), tf.float32) > threshold, tf.int32)
 
 
 # Of whole numbers [batch] and outputs [batch, n_way].
-LABELS = Hits(_as_they_are, _largest)
+LABELS = Hits(_as_they_are, largest)
