@@ -25,12 +25,16 @@ def squared_euclidean(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         b: `[m, dim]`.
 
     Returns:
-        `[n, m]`, at least 0.
+        `[n, m]`, at least 0. Exact to rounding where rows are as far from the mean of `b` as from each other.
 
     References:
         Snell et al. (2017), section 2.3: a Bregman divergence, for which the class mean is the best prototype.
         https://arxiv.org/abs/1703.05175
     """
+    # Distances do not change when all rows move. Far from the origin the squares would be large, and what is left of
+    # their difference in float32 mostly rounding: 8 on a distance of 12 near 1000.
+    middle = tf.stop_gradient(tf.reduce_mean(b, axis=0))
+    a, b = a - middle, b - middle
     squares = tf.reduce_sum(a**2, axis=1)[:, None] + tf.reduce_sum(b**2, axis=1)[None, :]
     # Rounding can leave a small negative number where a row meets itself.
     return tf.maximum(squares - 2.0 * tf.matmul(a, b, transpose_b=True), 0.0)

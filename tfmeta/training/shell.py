@@ -278,7 +278,11 @@ class Shell(keras.Model, abc.ABC):
                 "export must know the shape of the inputs: make the network a functional Keras model, or export "
                 f"what adapt() returns. Received: network={network.name!r} of type {type(network).__name__}"
             )
-        self(tf.nest.map_structure(lambda x: tf.zeros([1, *(n or 1 for n in x.shape[1:])], x.dtype), network.input))
+        try:
+            inputs = network.input
+        except AttributeError:  # of a Sequential that has not been called
+            inputs = network.inputs[0]
+        self(tf.nest.map_structure(lambda x: tf.zeros([1, *(n or 1 for n in x.shape[1:])], x.dtype), inputs))
         return super().export(filepath, *args, **options)
 
     def load_weights(self, filepath, **options):
