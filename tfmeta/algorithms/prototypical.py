@@ -108,7 +108,7 @@ class PrototypicalNetwork(EpisodicLearner):
         return prototypical_logits(support, labels, query, n_way)
 
     def _to_keras(self, fast, support_x, support_y) -> keras.Model:
-        """Equation 8, seen from the prototypes' mean: a copy of the encoder with the linear head W = 2 c_k, b = -|c_k|^2.
+        """Equation 8, seen from the prototypes' mean: a copy of the encoder with a linear head.
 
         Its logits are those of `prototypical_logits` but for a term that is the same for every class, so probabilities
         are equal. Seen from the mean m, with c_k - m in place of c_k, numbers stay small where embeddings are far from

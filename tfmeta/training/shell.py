@@ -282,8 +282,8 @@ class Shell(keras.Model, abc.ABC):
             inputs = network.input
         except AttributeError:  # of a Sequential that has not been called
             inputs = network.inputs[0]
-        self(tf.nest.map_structure(lambda x: tf.zeros([1, *(n or 1 for n in x.shape[1:])], x.dtype), inputs))
-        return super().export(filepath, *args, **options)
+        like = tf.nest.map_structure(lambda x: keras.InputSpec(shape=x.shape, dtype=x.dtype), inputs)
+        return super().export(filepath, *args, **{"input_signature": [like], **options})
 
     def load_weights(self, filepath, **options):
         """Keras's `load_weights`, with one clear error where the file belongs to another architecture.
