@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_example_runs(monkeypatch, classes_of):
     """As printed, on small classes in Omniglot's format, with few filters, for two steps and on few test episodes."""
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)

@@ -92,6 +92,7 @@ def test_an_episode_with_the_learners_predictions(tiny, prototypical, tmp_path, 
     assert seen[1].get_title() == f"after 3 epochs: {right} of 45 queries right"
 
 
+@pytest.mark.slow
 def test_adaptation(tiny, tmp_path, seen):
     learner = small_maml()
     check_picture(pictures.draw_adaptation(learner, tiny, tmp_path / "a.png", n_way=3, k_shot=2, seed=0, inner_steps=3))
@@ -120,6 +121,7 @@ def test_log(tmp_path, seen, text, lines):
         np.testing.assert_allclose(drawn[1].get_ydata(), [62.5, 80, 85])
 
 
+@pytest.mark.slow
 def test_a_run_has_three_pictures_and_they_are_not_replaced_unasked(tiny, prototypical, tmp_path):
     run, out = tmp_path / "run", tmp_path / "pictures"
     run.mkdir()

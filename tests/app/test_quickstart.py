@@ -197,6 +197,7 @@ def test_the_cards_are_of_the_quickstarts_own_trainings(name):
     assert pretrained.pretrained_card(name).settings == quickstart.PRESETS[name].settings
 
 
+@pytest.mark.slow
 def test_a_slow_machine_takes_fewer_steps_and_says_so(monkeypatch, capsys):
     make_small(monkeypatch)
     settings = quickstart.PRESETS["prototypical-quickstart"].settings

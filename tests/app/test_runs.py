@@ -16,6 +16,7 @@ from tfmeta.evaluation import evaluate
 METHODS = ("maml", "prototypical")  # whose runs are looked at closely
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_what_a_run_leaves_in_its_folder(uninterrupted, method):
     folder, learner, score = uninterrupted(method)
@@ -144,6 +145,7 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_classes_of_few_images_and_no_validation_part(tmp_path):
     """Queries are as many as the smallest class leaves, up to the papers' 15."""
     few = tiny_splits()

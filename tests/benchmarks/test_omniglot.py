@@ -61,6 +61,7 @@ def test_speeds_of_another_machine_are_not_used(tmp_path, monkeypatch):
     assert omniglot_speed.known_speeds(path) == {}
 
 
+@pytest.mark.slow
 def test_the_probe_counts_steps(monkeypatch):
     monkeypatch.setattr(runs, "load_data", lambda *_: tiny_splits())
     monkeypatch.setattr(omniglot_speed, "PROBE_S", 0.2)
@@ -90,6 +91,7 @@ def small_cells(monkeypatch, tmp_path):
     return cells, trained, tmp_path
 
 
+@pytest.mark.slow
 def test_a_cell_is_trained_judged_and_described(small_cells):
     cells, trained, folder = small_cells
     rows = [omniglot.run_cell(name, folder, None) for name in cells]

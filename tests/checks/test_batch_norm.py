@@ -7,6 +7,8 @@ import tensorflow as tf
 from tfmeta import checks, functional
 from tfmeta.core.episode import Episode
 
+pytestmark = pytest.mark.slow
+
 
 def labels(logits, axis=-1):
     return tf.argmax(logits, axis=axis, output_type=tf.int32)

@@ -52,6 +52,7 @@ def relative_error(a, b):
 
 
 # One step has no loop; what networks compute within it does not depend on that.
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "inner_steps"), [(strides, 1), (strides, 5), (pools, 5)])
 def test_both_modes_agree_to_1e_10_in_float64_with_batch_norm(make, inner_steps):
     nested, mixed = both_modes(*conv_case("float64", make), 0.1, inner_steps)
@@ -66,6 +67,7 @@ def test_both_modes_agree_to_rounding_in_float32():
     assert relative_error(nested.gradients, mixed.gradients) < 1e-5
 
 
+@pytest.mark.slow
 def test_vector_rates_and_their_own_gradient_agree():
     """Half of the tensors have a rate each, the other half one for every weight; kernels are of both kinds."""
     network, episode = conv_case("float64", strides)

@@ -90,6 +90,7 @@ def test_it_raises_the_loss_and_more_with_more(one):
     assert values[3] > random, "the worst direction beats a random one of the same size"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["nested", "mixed"])
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_meta_gradient_with_fixed_examples_equals_finite_differences(one, mode, batch_norm):
@@ -146,6 +147,7 @@ def test_images_are_moved_by_epsilon_at_every_pixel_that_matters(tiny):
     assert float(attacked) > 1.02 * float(value)
 
 
+@pytest.mark.slow
 def test_maml_trains_with_adversarial_queries(random_episodes):
     nested, mixed = (
         end_of_training(random_episodes, adversarial_epsilon=0.2, gradient_mode=m) for m in ("nested", "mixed")
@@ -162,6 +164,7 @@ def test_maml_trains_with_adversarial_queries(random_episodes):
     assert learner.evaluate(data, verbose=0) == plain.evaluate(data, verbose=0)
 
 
+@pytest.mark.slow
 def test_clipped_inner_steps_in_training_and_at_test(random_episodes):
     one = task(random_episodes(dtype=np.float32))
     free, clipped, loose = maml(inner_steps=1), maml(inner_steps=1, inner_clip_norm=0.05), maml(inner_clip_norm=1e6)
