@@ -14,7 +14,6 @@ from tensorflow.python.framework import ops  # for what it never lets go of, see
 from tfmeta.core.episode import Episode
 from tfmeta.datasets import ImageClasses
 
-
 # The files that take longest, the longest first.
 LONGEST = (
     "test_notebooks", "test_contract_training", "test_runs", "test_workers", "test_cli", "test_contract_tasks",

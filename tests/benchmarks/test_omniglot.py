@@ -6,7 +6,7 @@ import math
 import pytest
 
 from benchmarks import omniglot, omniglot_cells, omniglot_order, omniglot_speed, omniglot_table
-from tests.helpers import ROOT, tiny_settings, tiny_splits, train_tiny
+from tests.helpers import ROOT, small_conv4, tiny_settings, tiny_splits, train_tiny
 from tfmeta.app import runs
 from tfmeta.app.presets import PRESETS, Preset
 from tfmeta.app.settings import TrainSettings
@@ -88,7 +88,8 @@ def small_cells(monkeypatch, tmp_path):
             train_tiny(folder, **settings | {"epochs": epochs})
 
     monkeypatch.setattr(omniglot, "train", train)
-    return cells, trained, tmp_path
+    with small_conv4():  # as in train_tiny, whose weights it takes
+        yield cells, trained, tmp_path
 
 
 @pytest.mark.slow
