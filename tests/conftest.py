@@ -1,4 +1,5 @@
 import collections
+import gc
 import os
 import shutil
 
@@ -8,16 +9,41 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import ops  # for what it never lets go of, see below
 
 from tfmeta.core.episode import Episode
 from tfmeta.datasets import ImageClasses
 
+# The files that take longest, the longest first.
+LONGEST = (
+    "test_notebooks", "test_contract_training", "test_runs", "test_workers", "test_cli", "test_contract_tasks",
+    "test_mirrored", "test_runs_stopped", "test_base", "test_scores", "test_precision", "test_maml_plus_plus",
+    "test_proto_maml", "test_quickstart", "test_constant_memory",
+)  # fmt: skip
+
 
 def pytest_collection_modifyitems(config, items):
-    """Files with many slow tests first: two processes that share the files then end at about the same time."""
+    """Long files first, then those with many slow tests: two processes that share the files then end together."""
     if hasattr(config, "workerinput"):
         slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
-        items.sort(key=lambda item: -slow[item.path])
+        place = {name: i for i, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: (place.get(item.path.stem, len(place)), -slow[item.path]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_stays_in_memory():
+    """Lets go of a file's graphs when its tests have ended.
+
+    TensorFlow registers the gradient of every use of `tf.custom_gradient` in a graph, for ever, and with it the graph
+    and all graphs beside it: about 15 MB for each learner that was trained. A worker would grow to several GB.
+    """
+    registered = ops.gradient_registry._registry
+    before = set(registered)
+    yield
+    for name in set(registered) - before:
+        if name.startswith("CustomGradient-"):
+            del registered[name]
+    gc.collect()
 
 
 def make_classes(counts, size=16, channels=1, seed=0):

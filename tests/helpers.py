@@ -1,16 +1,21 @@
 """What several test files need: tiny data, folders of drawings, pictures that show something, other processes."""
 
+import contextlib
 import csv
+import functools
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from PIL import Image
 
+from tests.algorithms.pieces import two_blocks
 from tests.conftest import make_classes
 from tfmeta.app import runs
+from tfmeta.app.recipes import common
 from tfmeta.app.settings import TrainSettings
 from tfmeta.datasets import Splits
 
@@ -31,11 +36,22 @@ def tiny_settings(method, **options):
     )
 
 
+@contextlib.contextmanager
+def small_conv4():
+    """One block of conv4 in place of four: a run does the same with it, and its graphs are made in a third of the time.
+
+    That runs train conv4 itself is shown where settings build learners, and by the command from end to end.
+    """
+    with mock.patch.object(common.networks, "conv4", functools.partial(two_blocks, n_blocks=1)):
+        yield
+
+
 def train_tiny(folder, method="prototypical", data=None, **options):
+    """A run on tiny data, with a small network and few validation episodes."""
     resume = options.pop("resume", False)
-    return runs.train(
-        tiny_settings(method, **options), folder, data=data or tiny_splits(), resume=resume, verbose=0
-    )  # fmt: skip
+    settings = tiny_settings(method, **options)
+    with small_conv4(), mock.patch.multiple(runs, _VALIDATION_TASKS=4, _VALIDATION_BATCHES=2):
+        return runs.train(settings, folder, data=data or tiny_splits(), resume=resume, verbose=0)
 
 
 def log_rows(folder):
@@ -49,7 +65,7 @@ def timeless(folder):
 
 
 def assert_same_end(folder, ended, expected):
-    """Weights, optimizer, log and score are those of the other run, to the last bit.
+    """Weights, optimizer, log and score are those of the other run, to the last bit; gives the learner as loaded.
 
     `ended` is what `train` gave, `expected` the other run's folder and what it gave.
     """
@@ -64,6 +80,7 @@ def assert_same_end(folder, ended, expected):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
         for a, b in zip(model.optimizer.variables, wanted.optimizer.variables, strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
+    return loaded
 
 
 def draw_folder(root, n_classes=15, per_class=6, size=16):

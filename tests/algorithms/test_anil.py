@@ -38,6 +38,7 @@ def test_where_the_body_is_the_identity_anil_is_maml_on_the_head(random_episodes
     assert all(float(tf.reduce_max(tf.abs(g))) > 1e-3 for g in found.gradients[:2]), "the body learns, too"
 
 
+@pytest.mark.slow
 @both_modes
 @pytest.mark.parametrize("first_order", [False, True])
 def test_adapting_all_layers_is_maml(random_episodes, mode, first_order):
@@ -86,6 +87,7 @@ def test_head_steps_agree_with_a_naive_numpy_loop(random_episodes):
 
 
 # -- the outer gradient --------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @both_modes
 @pytest.mark.parametrize(("layers", "positions"), CHOICES)
 def test_gradient_of_all_weights_equals_finite_differences(random_episodes, mode, layers, positions):

@@ -184,6 +184,7 @@ def test_a_learner_in_float64_is_judged_on_float32_inputs(random_episodes, trans
     assert (outputs.dtype, outputs.shape) == (tf.float64, (15, 3))
 
 
+@pytest.mark.slow
 def test_layers_may_compute_in_different_types(random_episodes):
     episodes = random_episodes(dtype=np.float32)
     for make in (lambda n: tfmeta.MAML(n, inner_lr=0.1), lambda n: tfmeta.MetaSGD(n, initial_rates=0.1)):

@@ -27,6 +27,7 @@ def batch_of(one):
 
 
 # -- adaptation ----------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @every
 def test_adapt_returns_an_ordinary_model_and_leaves_the_learner_alone(name, episodes, tmp_path):
     learner, one = borrow(name), task(episodes)
@@ -74,6 +75,7 @@ def test_inner_steps_are_followed_or_refused(name, episodes):
     assert learner.evaluation_settings()["inner_steps"] == learner.eval_inner_steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in METHODS if n not in ("PrototypicalNetwork", "MatchingNetwork")])
 def test_the_ends_of_the_adaptation_curve_are_what_evaluate_reports(name, stream):
     learner = borrow(name)
@@ -91,6 +93,7 @@ def test_the_ends_of_the_adaptation_curve_are_what_evaluate_reports(name, stream
 
 
 # -- what queries see of each other, and scores ------------------------------------------------------------------------
+@pytest.mark.slow
 @every
 def test_both_batch_norm_modes_agree_with_a_naive_loop(name, episodes):
     learner, method = borrow(name), borrow(name).method

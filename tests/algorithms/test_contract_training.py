@@ -27,6 +27,8 @@ from tests.algorithms.pieces import once, task
 from tfmeta.core.episode import Episode
 from tfmeta.datasets import sinusoid_episodes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def stream(tiny):

@@ -100,6 +100,7 @@ def test_support_items_classes_and_queries_permute(stream):
     np.testing.assert_allclose(alone, outputs[:3], rtol=1e-3, atol=1e-4, err_msg="queries see each other")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapt_encoder", [False, True])
 def test_adapt_gives_an_ordinary_model_and_curves_end_at_the_scores(stream, tmp_path, adapt_encoder):
     episodes = next(iter(stream))

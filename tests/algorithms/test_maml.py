@@ -26,6 +26,7 @@ def stream(tiny):
     return tfmeta.episode_dataset(tiny, **SIZES, seed=0)
 
 
+@pytest.mark.slow
 def test_train_step_applies_the_mean_of_the_tasks_gradients(stream):
     learner = small_maml()
     learner.compile(optimizer=keras.optimizers.SGD(1.0))
@@ -41,6 +42,7 @@ def test_train_step_applies_the_mean_of_the_tasks_gradients(stream):
         np.testing.assert_allclose(old - variable.numpy(), expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_modes_agree_in_a_graph_and_first_order_does_not(random_episodes):
     one, found = task(random_episodes(dtype=np.float32)), {}
     for name, options in {"nested": {}, "mixed": {"gradient_mode": "mixed"}, "first": {"first_order": True}}.items():
@@ -51,6 +53,7 @@ def test_gradient_modes_agree_in_a_graph_and_first_order_does_not(random_episode
     assert np.abs(found["nested"] - found["first"]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_evaluate_agrees_with_a_naive_loop(stream):
     learner = small_maml(eval_inner_steps=3)
     episodes = first(stream)

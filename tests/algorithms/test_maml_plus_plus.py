@@ -10,6 +10,8 @@ from tfmeta import functional
 from tfmeta.algorithms.maml_plus_plus import step_weights
 from tfmeta.core.episode import Episode
 
+pytestmark = pytest.mark.slow
+
 OFF = {"learn_rates": False, "multi_step_loss": 0, "per_step_batch_norm": False}
 
 

@@ -118,6 +118,7 @@ def test_query_outputs_are_equation_1_on_embeddings_and_label_blind(stream, opti
     np.testing.assert_array_equal(outputs, learner.query_outputs(one._replace(query_y=(one.query_y + 1) % 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
 def test_train_step_is_the_mean_gradient_by_finite_differences_scale_included(random_episodes, distance):
     keras.utils.set_random_seed(0)

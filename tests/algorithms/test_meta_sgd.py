@@ -24,6 +24,7 @@ def rates_of(learner):
 
 
 # -- the limit: one constant rate is MAML ------------------------------------------------------------------------------
+@pytest.mark.slow
 @both_modes
 @pytest.mark.parametrize("inner_steps", [1, 3])
 def test_constant_rates_are_maml(random_episodes, mode, inner_steps):
@@ -95,6 +96,7 @@ def test_gradient_of_weights_and_rates_equals_finite_differences(random_episodes
     assert_is_gradient(result.gradients, in_graph(loss), params)
 
 
+@pytest.mark.slow
 def test_modes_train_alike(random_episodes):
     ends = []
     for mode in ("nested", "mixed"):
@@ -136,6 +138,7 @@ def test_rates_of_the_wrong_number_or_size_are_refused(random_episodes):
         assert len(call(right, mode).rate_gradients) == 4
 
 
+@pytest.mark.slow
 def test_rates_move_in_training_and_are_saved_apart_from_the_weights(random_episodes, tmp_path):
     network = smooth_network(dtype="float32", batch_norm=True)
     learner = tfmeta.MetaSGD(network, initial_rates=(0.01, 0.2), inner_steps=2, gradient_mode="mixed")

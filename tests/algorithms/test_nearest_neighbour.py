@@ -59,6 +59,7 @@ def test_classes_are_those_of_naive_loops(random_episodes, distance):
         np.testing.assert_allclose(scores, soft, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["pixels", "embeddings"])
 def test_fit_evaluate_and_score_agree_and_nothing_changes(tiny, stream, of):
     learner = tfmeta.NearestNeighbour(None if of == "pixels" else encoder())

@@ -123,6 +123,7 @@ def naive_loss(network, theta, one, inner_steps, rate, head=None):
     return functional.cross_entropy(one.query_y, logits(fast, one.query_x))
 
 
+@pytest.mark.slow
 @both_modes
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("inner_steps", [1, 3])
@@ -174,6 +175,7 @@ def test_first_order_is_the_gradient_at_the_fast_weights_passed_through_the_star
 
 
 # -- any number of classes ---------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @both_modes
 def test_n_way_may_differ_from_task_to_task_and_from_training_to_test(random_episodes, mode):
     network = encoder(batch_norm=True, dtype="float32")
@@ -202,6 +204,7 @@ def test_n_way_may_differ_from_task_to_task_and_from_training_to_test(random_epi
         learner.adapt(np.zeros((2, 6)), [0, 2])
 
 
+@pytest.mark.slow
 def test_scores_of_another_number_of_ways(tiny):
     learner = tfmeta.ProtoMAML(images_network(head=False))
     for n_way in (3, 6):

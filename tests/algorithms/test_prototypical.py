@@ -108,6 +108,7 @@ def test_one_shot_is_a_soft_nearest_neighbour_in_squared_distance(random_episode
 
 
 # -- one task through the encoder -----------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_query_outputs_are_the_papers_equations_on_embeddings_and_label_blind(stream):
     episodes = first(stream)
     learner, one = warmed(episodes), task(episodes)

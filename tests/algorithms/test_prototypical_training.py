@@ -42,6 +42,7 @@ def naive_loss(embeddings, episode):
     return loss / len(query)
 
 
+@pytest.mark.slow
 def test_train_step_is_the_mean_gradient_by_finite_differences(random_episodes):
     keras.utils.set_random_seed(0)
     encoder = keras.Sequential(
@@ -74,6 +75,7 @@ def test_train_step_is_the_mean_gradient_by_finite_differences(random_episodes):
         np.testing.assert_allclose(old - new, expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_train_step_with_batch_norm_is_a_plain_tape_on_support_and_query_together(stream):
     learner, episodes = small(), first(stream)
     learner.compile(optimizer=keras.optimizers.SGD(1.0))
@@ -104,6 +106,7 @@ def test_train_step_with_batch_norm_is_a_plain_tape_on_support_and_query_togethe
         assert np.abs(variable.numpy() - statistics[k]).max() > 0
 
 
+@pytest.mark.slow
 def test_evaluation_uses_moving_averages_and_changes_nothing(stream):
     learner, episodes = small(), first(stream)
     learner.fit(stream, steps_per_epoch=5, verbose=0)

@@ -222,6 +222,7 @@ def test_evaluation_has_its_own_size_and_one_order_for_all(random_episodes):
     assert "inner_batch" not in whole.evaluation_settings()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transductive", [True, False])
 def test_mini_batches_in_both_evaluation_modes(tiny, transductive):
     keras.utils.set_random_seed(0)

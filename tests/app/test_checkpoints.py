@@ -46,6 +46,7 @@ def assert_same(a, b):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_the_last_two_are_kept_each_with_its_hash_in_its_name(trained):
     _, folder, _ = trained
     names = sorted(os.listdir(folder))
@@ -69,6 +70,7 @@ def test_the_newest_is_restored_with_the_optimizer_s_state(trained):
     assert_same(state(learner), states[3])
 
 
+@pytest.mark.slow
 def test_training_goes_on_equally_after_restoring(trained, tiny):
     learner, folder, _ = trained
     one, other = small_learner(), small_learner(seed=3)

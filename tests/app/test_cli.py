@@ -25,6 +25,7 @@ from tfmeta.app.presets import PRESETS
 from tfmeta.app.settings import TrainSettings
 
 SMALL = ["--n-way", "3", "--filters", "4", "--steps-per-epoch", "2", "--meta-batch-size", "2", "--test-episodes", "10"]
+SMALL += ["--eval-inner-steps", "1"]
 
 
 def tfmeta(*arguments):
@@ -64,7 +65,7 @@ def test_train_evaluate_and_plot_from_end_to_end(trained, images, tmp_path, meth
     assert result.stdout.splitlines()[-2:] == [str(score), f"run folder: {folder}"]
     expected = dataclasses.replace(
         presets.defaults(method), dataset=str(images), n_way=3, filters=4, epochs=2, steps_per_epoch=2,
-        meta_batch_size=2, test_episodes=10, seed=3,
+        meta_batch_size=2, test_episodes=10, seed=3, eval_inner_steps=1,
     )  # fmt: skip
     assert runs.read_settings(folder) == expected
     assert (len(log_rows(folder)), score.n_query, score.data) == (2, 5, "own test")
@@ -106,6 +107,7 @@ def test_evaluate_on_other_episodes(trained, images):
     assert result.stdout.rstrip().endswith("seed 5)")
 
 
+@pytest.mark.slow
 def test_pictures_are_replaced_only_when_forced(trained, tmp_path):
     folder, out = trained("prototypical")[0], tmp_path / "out"
     out.mkdir()

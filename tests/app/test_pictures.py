@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import tfmeta
+from tests.algorithms.pieces import two_blocks
 from tfmeta.app import pictures
 from tfmeta.app.settings import TrainSettings
 from tfmeta.training import copies
@@ -17,13 +18,13 @@ NO_VALIDATION = "epoch,accuracy,loss\n0,0.5,1.2\n1,0.75,0.9\n"
 
 def small_maml():
     keras.utils.set_random_seed(0)
-    return tfmeta.MAML(tfmeta.networks.conv4(3, filters=4, input_shape=(16, 16, 1)), inner_lr=0.3)
+    return tfmeta.MAML(two_blocks(3), inner_lr=0.3)
 
 
 @pytest.fixture
 def prototypical(tiny):
     keras.utils.set_random_seed(0)
-    learner = tfmeta.PrototypicalNetwork(tfmeta.networks.conv4(filters=4, input_shape=(16, 16, 1)))
+    learner = tfmeta.PrototypicalNetwork(two_blocks())
     copies.set_batch_norm_statistics(learner.encoder, tiny.images[:60].astype(np.float32) / 255.0)
     return learner
 
@@ -91,6 +92,7 @@ def test_an_episode_with_the_learners_predictions(tiny, prototypical, tmp_path, 
     assert seen[1].get_title() == f"after 3 epochs: {right} of 45 queries right"
 
 
+@pytest.mark.slow
 def test_adaptation(tiny, tmp_path, seen):
     learner = small_maml()
     check_picture(pictures.draw_adaptation(learner, tiny, tmp_path / "a.png", n_way=3, k_shot=2, seed=0, inner_steps=3))
@@ -119,6 +121,7 @@ def test_log(tmp_path, seen, text, lines):
         np.testing.assert_allclose(drawn[1].get_ydata(), [62.5, 80, 85])
 
 
+@pytest.mark.slow
 def test_a_run_has_three_pictures_and_they_are_not_replaced_unasked(tiny, prototypical, tmp_path):
     run, out = tmp_path / "run", tmp_path / "pictures"
     run.mkdir()

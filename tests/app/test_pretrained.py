@@ -20,6 +20,7 @@ def exported(uninterrupted, tmp_path, monkeypatch):
     return learner, score, card
 
 
+@pytest.mark.slow
 def test_what_was_exported_is_loaded_with_its_card(exported):
     learner, score, card = exported
     assert pretrained.pretrained_names() == ["small"]
@@ -89,6 +90,7 @@ def test_the_readme_names_every_pretrained_learner():
     assert all(f"`{name}`" in page or f'"{name}"' in page for name in pretrained.pretrained_names())
 
 
+@pytest.mark.slow
 def test_the_command_judges_a_pretrained_learner(exported, monkeypatch):
     from typer.testing import CliRunner
 

@@ -8,13 +8,15 @@ import tensorflow as tf
 
 from tests.helpers import assert_same_end, draw_folder, log_rows, tiny_settings, tiny_splits, train_tiny
 from tfmeta import datasets
-from tfmeta.app import building, checkpoints, runs
+from tfmeta.app import building, checkpoints, presets, runs
+from tfmeta.app.methods import RECIPES
 from tfmeta.app.settings import METHODS as METHODS_OF_RUNS
 from tfmeta.evaluation import evaluate
 
 METHODS = ("maml", "prototypical")  # whose runs are looked at closely
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_what_a_run_leaves_in_its_folder(uninterrupted, method):
     folder, learner, score = uninterrupted(method)
@@ -54,22 +56,32 @@ def test_settings_decide_the_learner(classes_of):
     assert float(constant.learning_rate) == pytest.approx(0.01)
 
 
+def of_presets(method):
+    """What the presets of a method set beside sizes."""
+    preset = presets.PRESETS[presets.cell_name(RECIPES[method], 5, 1)].settings
+    names = ("options", "inner_lr", "inner_steps", "optimizer", "learning_rate", "schedule")
+    return {name: getattr(preset, name) for name in names}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [method for method in METHODS_OF_RUNS if method not in METHODS])
 def test_every_method_trains_resumes_and_is_loaded(tmp_path, method):
-    """Resumed in its folder as it was after the first epoch, a run ends as it did; real stops: test_runs_stopped."""
-    small = {"epochs": 2, "steps_per_epoch": 1, "eval_inner_steps": 1}
-    options = {"train_shot": 2, "inner_batch_size": 3, "eval_inner_batch_size": 3} if method == "reptile" else {}
-    ended = tmp_path / "ended", *train_tiny(tmp_path / "ended", method, **small, **options)
+    """Resumed in its folder as it was after the first epoch, a run ends as it did; real stops: test_runs_stopped.
+
+    With what the method's presets say: they differ in numbers only, and tests/app/test_presets.py builds all of them.
+    """
+    options = {"epochs": 2, "steps_per_epoch": 1, "eval_inner_steps": 1} | of_presets(method)
+    if method == "reptile":
+        options |= {"train_shot": 2, "inner_batch_size": 3, "eval_inner_batch_size": 3}
+    ended = tmp_path / "ended", *train_tiny(tmp_path / "ended", method, **options)
     stopped = shutil.copytree(ended[0], tmp_path / "stopped")
     for path in (checkpoints.found(stopped / "checkpoints")[-1], stopped / "model.keras", stopped / "score.json"):
         path.unlink()
     assert [path.name[:11] for path in checkpoints.found(stopped / "checkpoints")] == ["epoch-00001"]
     keras.utils.set_random_seed(99)  # what a new process would find
-    again = train_tiny(stopped, method, resume=True, **small, **options)
-    assert_same_end(stopped, again, ended)
-    settings, loaded = runs.load_run(stopped)
-    assert settings == tiny_settings(method, **small, **options)
+    again = train_tiny(stopped, method, resume=True, **options)
+    loaded = assert_same_end(stopped, again, ended)
+    assert runs.read_settings(stopped) == tiny_settings(method, **options)
     score = again[1]
     shape = {"n_way": 3, "k_shot": 1, "n_query": 15, "episodes": 10, "seed": score.seed}
     assert evaluate(loaded, tiny_splits().test, **shape) == score
@@ -133,6 +145,7 @@ def test_settings_that_do_not_fit_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_classes_of_few_images_and_no_validation_part(tmp_path):
     """Queries are as many as the smallest class leaves, up to the papers' 15."""
     few = tiny_splits()

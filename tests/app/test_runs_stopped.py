@@ -12,6 +12,8 @@ from tests.helpers import ROOT, assert_same_end, contents, environment, log_rows
 from tfmeta.app import checkpoints, runs
 from tfmeta.app.checkpoints import Checkpoints, DamagedCheckpointError
 
+pytestmark = pytest.mark.slow
+
 
 def stop_in(hook, epoch, monkeypatch):
     """The checkpoint callback raises; it comes last, when the epoch's row has been logged."""
@@ -83,11 +85,10 @@ train_tiny(folder, method)
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("method", "moment"), [("maml", "within an epoch"), ("prototypical", "while a checkpoint is written")]
-)
-def test_a_run_killed_with_signal_9_goes_on(uninterrupted, tmp_path, method, moment):
+@pytest.mark.parametrize("moment", ["within an epoch", "while a checkpoint is written"])
+def test_a_run_killed_with_signal_9_goes_on(uninterrupted, tmp_path, moment):
+    """That every method goes on from a checkpoint alike is shown above and in test_runs."""
+    method = "prototypical"
     folder, expected = tmp_path / "run", uninterrupted(method)
     # The same threads per operation as here: a sum over two threads can differ from one in its last bit.
     threads = str(tf.config.threading.get_intra_op_parallelism_threads())

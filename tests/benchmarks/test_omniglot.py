@@ -6,7 +6,7 @@ import math
 import pytest
 
 from benchmarks import omniglot, omniglot_cells, omniglot_order, omniglot_speed, omniglot_table
-from tests.helpers import ROOT, tiny_settings, tiny_splits, train_tiny
+from tests.helpers import ROOT, small_conv4, tiny_settings, tiny_splits, train_tiny
 from tfmeta.app import runs
 from tfmeta.app.presets import PRESETS, Preset
 from tfmeta.app.settings import TrainSettings
@@ -61,6 +61,7 @@ def test_speeds_of_another_machine_are_not_used(tmp_path, monkeypatch):
     assert omniglot_speed.known_speeds(path) == {}
 
 
+@pytest.mark.slow
 def test_the_probe_counts_steps(monkeypatch):
     monkeypatch.setattr(runs, "load_data", lambda *_: tiny_splits())
     monkeypatch.setattr(omniglot_speed, "PROBE_S", 0.2)
@@ -87,9 +88,11 @@ def small_cells(monkeypatch, tmp_path):
             train_tiny(folder, **settings | {"epochs": epochs})
 
     monkeypatch.setattr(omniglot, "train", train)
-    return cells, trained, tmp_path
+    with small_conv4():  # as in train_tiny, whose weights it takes
+        yield cells, trained, tmp_path
 
 
+@pytest.mark.slow
 def test_a_cell_is_trained_judged_and_described(small_cells):
     cells, trained, folder = small_cells
     rows = [omniglot.run_cell(name, folder, None) for name in cells]

@@ -65,6 +65,7 @@ def test_operations_by_hand():
     assert roofline.operations(case) == 360 * (2 * first + 3 * rest) + 3 * 2 * 300 * 60 * 64
 
 
+@pytest.mark.slow
 def test_unrolled_tensorflow_has_the_exact_gradient():
     from benchmarks.peers import tf_unrolled
 

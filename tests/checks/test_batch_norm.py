@@ -7,6 +7,8 @@ import tensorflow as tf
 from tfmeta import checks, functional
 from tfmeta.core.episode import Episode
 
+pytestmark = pytest.mark.slow
+
 
 def labels(logits, axis=-1):
     return tf.argmax(logits, axis=axis, output_type=tf.int32)
@@ -60,6 +62,19 @@ def remembering():
     return answer
 
 
+@pytest.fixture
+def compiled(monkeypatch):
+    """Hundreds of passes with one query each, by a graph for each network and batch size instead of layer by layer."""
+    graphs, forward = {}, functional.forward
+
+    def compiled_forward(network, params, x, *, training=True):
+        if (key := (network, training, len(x))) not in graphs:
+            graphs[key] = tf.function(lambda params, x: forward(network, params, x, training=training), autograph=False)
+        return graphs[key](list(params), x)
+
+    monkeypatch.setattr(functional, "forward", compiled_forward)
+
+
 def test_right():
     assert checks.one_query_evaluation(right).passed
     assert checks.one_query_evaluation(lambda m, e: labels(m.query_outputs(e, transductive=False)).numpy()).passed
@@ -84,13 +99,14 @@ def test_right():
         (remembering(), "something leaks between tasks"),
     ],
 )
+@pytest.mark.usefixtures("compiled")
 def test_wrong(answer, words):
     result = checks.one_query_evaluation(answer)
     assert result.status == "not right yet"
     assert words in result.message
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
 def test_every_wrong_way_predicts_otherwise():
     """Otherwise a wrong answer could pass by luck."""
     from tfmeta.checks.batch_norm import _small_classification

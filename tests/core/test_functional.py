@@ -44,6 +44,7 @@ def assert_same(a, b, **tolerance):
         np.testing.assert_allclose(x, y, **tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["nested", "mixed"])
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("inner_steps", [1, 3])
@@ -163,6 +164,7 @@ def test_without_inner_steps_or_rate_maml_is_joint_training(random_episodes, set
     assert_same(result.gradients, tape.gradient(loss, params), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner_steps", [1, 5])
 def test_eager_and_graph_agree(random_episodes, inner_steps):
     network, episode = smooth_network(batch_norm=True), one(random_episodes())

@@ -71,6 +71,7 @@ def outer(loop, name, first_order=False):
     return meta_gradient(loss, (THETA, learned))
 
 
+@pytest.mark.slow
 @every_rule
 def test_constant_memory_equals_two_tapes(name):
     nested, mixed = outer(adapt, name), outer(adapt_in_constant_memory, name)

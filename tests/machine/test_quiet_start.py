@@ -57,6 +57,7 @@ def test_an_import_that_fails_shows_everything_that_was_written(noisy):
     assert done.stderr.rstrip().endswith("ImportError: libcuda is too old")
 
 
+@pytest.mark.slow
 def test_the_installed_command_writes_nothing_to_standard_error(tmp_path):
     done = subprocess.run(
         [COMMAND, "doctor", "--data-dir", tmp_path], cwd=ROOT, env=environment(), capture_output=True, text=True
@@ -67,6 +68,7 @@ def test_the_installed_command_writes_nothing_to_standard_error(tmp_path):
     assert done.returncode == bool(wrong)
 
 
+@pytest.mark.slow
 def test_importing_tfmeta_in_another_program_changes_neither_its_environment_nor_its_screen():
     """`tests/test_threads.py` looks at threads; this at what TensorFlow's notes are governed by."""
     script = (

@@ -77,6 +77,7 @@ def found():
     return {name: (noted, logged) for name, noted, logged in lines}
 
 
+@pytest.mark.slow
 def test_importing_changes_nothing(found):
     assert found["after import"] == ([0, 0, None, True], [])
 

@@ -156,6 +156,7 @@ def test_query_outputs_are_the_appendix_then_equation_1(double, random_episodes)
     np.testing.assert_allclose(np.exp(double.query_outputs(one)), naive_loss(arrays, one)[1], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_train_step_is_the_mean_gradient_by_finite_differences(double, random_episodes):
     """Of the encoder, the scale and all three LSTMs."""
     episodes = random_episodes(batch=2, k_shot=1, n_query=2)

@@ -86,6 +86,7 @@ def test_label_noise_has_its_rate_and_spares_queries(random_episodes, fraction):
     np.testing.assert_array_equal(found.query_y, episodes.query_y)
 
 
+@pytest.mark.slow
 def test_a_stream_is_reproducible_and_starts_anywhere(tiny):
     def batches(seed, start=0, n=3):
         stream = tfmeta.episode_dataset(tiny, **SIZES, seed=1, start=start)
@@ -99,6 +100,7 @@ def test_a_stream_is_reproducible_and_starts_anywhere(tiny):
     assert not np.array_equal(whole[0], whole[1])
 
 
+@pytest.mark.slow
 def test_a_learner_trains_on_augmented_episodes(tiny):
     stream = augmentation.augment(
         tfmeta.episode_dataset(tiny, **SIZES, seed=0),

@@ -11,28 +11,31 @@ import numpy as np
 import tensorflow as tf
 
 import tfmeta
-from tests.algorithms.methods import SIZES, network
+from tests.algorithms.methods import SIZES
 from tests.conftest import make_classes
 from tfmeta.datasets import labelled_batches
 
 
-def with_dropout():
-    """A network whose result depends on each task's own random numbers."""
-    body = network(head=False)
-    dropout = keras.layers.Dropout(0.5, seed=1)
-    return keras.Sequential([keras.Input((16, 16, 1)), *body.layers[:-1], dropout, keras.layers.Dense(3)])
+def network(n_outputs=3, dropout=0.0):
+    """Batch norm, and if wanted dropout, whose result depends on each task's own random numbers.
+
+    No convolution: devices share tasks out, whatever a network computes with them.
+    """
+    layers = [keras.layers.Flatten(), keras.layers.Dense(4, use_bias=False), keras.layers.BatchNormalization()]
+    layers += [keras.layers.Dropout(dropout, seed=1)] if dropout else []
+    return keras.Sequential([keras.Input((16, 16, 1)), *layers, keras.layers.ReLU(), keras.layers.Dense(n_outputs)])
 
 
 # What replicas do, each done by one of five:
 LEARNERS = {
     # their meta-gradients are added up; a task's dropout depends on its place in the whole meta-batch
-    "MAML": lambda: tfmeta.MAML(with_dropout(), inner_lr=0.1),
+    "MAML": lambda: tfmeta.MAML(network(dropout=0.5), inner_lr=0.1),
     # learned rates and statistics with a row a step, which take the replicas' mean; the count of outer steps is shared
     "MAML++": lambda: tfmeta.MAMLPlusPlus(network(), inner_lr=0.2, inner_steps=2, first_order_steps=2),
     # an outer step that is no gradient; mini-batches depend on the task's place; moving averages of an inner loop
     "Reptile": lambda: tfmeta.Reptile(network(), inner_lr=0.01, inner_batch_size=3),
     # the metric learners' step: batch norm's moving averages, and variables beside the network's (scale and LSTMs)
-    "MatchingNetwork": lambda: tfmeta.MatchingNetwork(network(head=False), full_context=True, processing_steps=2),
+    "MatchingNetwork": lambda: tfmeta.MatchingNetwork(network(4), full_context=True, processing_steps=2),
     # batches of labelled images. Without batch norm, whose statistics are of each replica's share of the images, as
     # everywhere in Keras
     "FineTunedClassifier": lambda: tfmeta.FineTunedClassifier(plain(), 12),

@@ -118,6 +118,7 @@ def test_nested_layers_are_found_and_momenta_put_back_after_an_error():
     assert copies.batch_norm_layers(tfmeta.networks.mlp()) == []
 
 
+@pytest.mark.slow
 def test_a_subclassed_encoder_learns_adapts_and_is_saved(tiny, tmp_path):
     keras.utils.set_random_seed(0)
     learner = tfmeta.PrototypicalNetwork(subclassed(shape=(16, 16, 1)))

@@ -51,7 +51,7 @@ def test_tasks_that_cannot_be_shared_out_evenly_are_refused():
 def test_fit_asks_before_it_starts(tiny, monkeypatch):
     asked = []
     monkeypatch.setattr(replicas, "check_even", lambda *given: asked.append(given[:2]))
-    learner = tfmeta.MAML(tfmeta.networks.conv4(5, filters=2, input_shape=(16, 16, 1)))
+    learner = tfmeta.MAML(tfmeta.networks.mlp(5, hidden=(4,), input_shape=(16, 16, 1)))
     learner.compile()
     stream = tfmeta.episode_dataset(tiny, n_way=5, k_shot=1, n_query=1, meta_batch_size=3, seed=0)
     learner.fit(stream, steps_per_epoch=1, verbose=0)

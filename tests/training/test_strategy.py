@@ -43,6 +43,7 @@ def test_workers_that_are_not_named_are_asked_for(text, monkeypatch):
         distribution.make_strategy("workers")
 
 
+@pytest.mark.slow
 def test_all_devices_of_the_machine_are_used():
     # A process of its own: devices are divided before TensorFlow starts. Twelve, since a name may have two digits.
     program = """

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = {
     "method": "maml", "n_way": 3, "n_query": 2, "meta_batch_size": 4, "filters": 4, "epochs": 3, "steps_per_epoch": 2,
-    "optimizer": "sgd", "learning_rate": 0.03, "schedule": "constant", "inner_lr": 0.4, "test_episodes": 10,
+    "optimizer": "sgd", "learning_rate": 0.03, "schedule": "constant", "inner_lr": 0.4, "eval_inner_steps": 1,
+    "test_episodes": 10,
 }  # fmt: skip
 WORKER = "from tfmeta.app.cli import main; main()"
 # Killed in its third epoch: the first has ended on both workers, since each step of the second needed both.

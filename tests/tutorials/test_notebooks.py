@@ -87,11 +87,13 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_sliders_and_still_pictures_are_both_drawn(written):
     path = written("import os, ipywidgets, matplotlib.pyplot as plt", SLIDERS.format(broken=""))
     check_figures(run.execute(path, quick=True)[0].cells)
 
 
+@pytest.mark.slow
 def test_sliders_whose_figure_is_broken_are_noticed(written):
     path = written("import os, ipywidgets, matplotlib.pyplot as plt", SLIDERS.format(broken="1 / 0"))
     notebook, _ = run.execute(path, quick=True)
@@ -104,6 +106,7 @@ def test_sliders_whose_figure_is_broken_are_noticed(written):
         check_figures(notebook.cells)
 
 
+@pytest.mark.slow
 def test_a_cell_that_hangs_is_named(written):
     path = written("x = 1", "\nimport time\ntime.sleep(600)")
     with pytest.raises(TimeoutError, match=r"^small\.ipynb: no end after 2 s of the cell that begins 'import time'$"):
