@@ -128,8 +128,8 @@ def test_synchronised_batch_norm_is_refused_where_there_are_replicas(monkeypatch
 def test_export_before_a_call(make, tmp_path):
     learner = make(dense())
     learner.export(tmp_path / "learner", verbose=False)
-    served = tf.saved_model.load(str(tmp_path / "learner")).serve(X[0])
-    np.testing.assert_allclose(served, learner(X[0]), rtol=1e-6)
+    loaded = tf.saved_model.load(str(tmp_path / "learner"))
+    np.testing.assert_allclose(loaded.serve(X[0]), learner(X[0]), rtol=1e-6)
     described = Describes(keras.layers.Dense(3))
     described(X[0])
     with pytest.raises(ValueError, match=r"export must know the shape.*of type Describes"):
