@@ -172,5 +172,5 @@ def test_bad_batches_and_settings_are_named(tiny, stream, batches, classes_of):
     ):
         with pytest.raises(ValueError, match=message):
             small(**options)
-    with pytest.raises(ValueError, match=r"every class present. Received: support_y=\[0, 2\]"):
+    with pytest.raises(ValueError, match=r"every class present. Received: labels \[0, 2\]"):
         learner.adapt(np.zeros((2, 16, 16, 1)), [0, 2])

@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_named(stream):
         tfmeta.NearestNeighbour(distance="l1")
     with pytest.raises(TypeError, match=r"encoder must be a keras.Model. Received: encoder of type str"):
         tfmeta.NearestNeighbour("euclidean")
-    with pytest.raises(ValueError, match=r"every class present. Received: support_y=\[0, 2\]"):
+    with pytest.raises(ValueError, match=r"every class present. Received: labels \[0, 2\]"):
         tfmeta.NearestNeighbour().adapt(np.zeros((2, 16, 16, 1)), [0, 2])
     with pytest.raises(ValueError, match=r"of shape \(16, 16, 1\). Received: support_x with \(12, 12, 1\)"):
         tfmeta.NearestNeighbour(encoder()).adapt(np.zeros((2, 12, 12, 1)), [0, 1])

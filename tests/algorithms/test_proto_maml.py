@@ -200,7 +200,7 @@ def test_n_way_may_differ_from_task_to_task_and_from_training_to_test(random_epi
         assert learner.query_outputs(one).shape == (5 * n_way, n_way)
         adapted = learner.adapt(one.support_x, one.support_y)
         assert adapted.predict(one.query_x, verbose=0).shape == (5 * n_way, n_way)
-    with pytest.raises(ValueError, match=r"every class present. Received: support_y=\[0, 2\]"):
+    with pytest.raises(ValueError, match=r"every class present. Received: labels \[0, 2\]"):
         learner.adapt(np.zeros((2, 6)), [0, 2])
 
 
