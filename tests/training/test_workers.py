@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.helpers import ROOT, draw_folder, environment, log_rows
+from tests.helpers import ROOT, draw_folder, environment, log_rows, small_conv4
 from tfmeta.app import checkpoints, runs
 
 pytestmark = pytest.mark.slow
@@ -20,10 +20,18 @@ SETTINGS = {
     "optimizer": "sgd", "learning_rate": 0.03, "schedule": "constant", "inner_lr": 0.4, "eval_inner_steps": 1,
     "test_episodes": 10,
 }  # fmt: skip
-WORKER = "from tfmeta.app.cli import main; main()"
+# The command with a small network, since graphs are made six times over; tests/app/test_cli.py runs it as it is.
+WORKER = """
+from tests.helpers import small_conv4
+from tfmeta.app.cli import main
+
+with small_conv4():
+    main()
+"""
 # Killed in its third epoch: the first has ended on both workers, since each step of the second needed both.
 KILLED = """
 import os, signal, keras
+from tests.helpers import small_conv4
 from tfmeta.app.cli import main
 
 begin = keras.callbacks.CallbackList.on_epoch_begin
@@ -34,7 +42,8 @@ def begin_or_die(self, epoch, logs=None):
     begin(self, epoch, logs)
 
 keras.callbacks.CallbackList.on_epoch_begin = begin_or_die
-main()
+with small_conv4():
+    main()
 """
 GRACE = 30  # seconds that one worker may take longer than the other
 
@@ -126,7 +135,8 @@ def test_a_worker_that_has_ended_is_noticed(tmp_path):
 def test_two_workers_learn_what_one_process_learns(data, together, tmp_path):
     folder, said = together
     alone = tmp_path / "alone"
-    runs.train(runs.read_settings(folder), alone, data=runs.load_data(str(data)), verbose=0)
+    with small_conv4():
+        runs.train(runs.read_settings(folder), alone, data=runs.load_data(str(data)), verbose=0)
     for mine, theirs in zip(weights(folder), weights(alone), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
     for mine, theirs in zip(log_rows(folder), log_rows(alone), strict=True):
