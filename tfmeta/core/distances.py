@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfmeta.core.validation import check_rows
+
 DISTANCES = ("cosine", "euclidean")
 
 
@@ -31,6 +33,7 @@ def squared_euclidean(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         Snell et al. (2017), section 2.3: a Bregman divergence, for which the class mean is the best prototype.
         https://arxiv.org/abs/1703.05175
     """
+    a, b = check_rows(a=a, b=b)
     squares = tf.reduce_sum(a**2, axis=1)[:, None] + tf.reduce_sum(b**2, axis=1)[None, :]
     # Rounding can leave a small negative number where a row meets itself.
     return tf.maximum(squares - 2.0 * tf.matmul(a, b, transpose_b=True), 0.0)
