@@ -15,11 +15,12 @@ import tensorflow as tf
 
 from tfmeta.core import constant_memory, inner_loop
 from tfmeta.core.episode import Episode
-from tfmeta.core.forward import Predictor, Tensors, forward, values
+from tfmeta.core.forward import Predictor, Tensors, check_params, forward, values
 from tfmeta.core.inner_loop import support_gradient
-from tfmeta.core.losses import Loss, accuracy, cross_entropy, query_loss
+from tfmeta.core.losses import Loss, accuracy, check_task, cross_entropy, query_loss
 from tfmeta.core.noise import without_dropout
 from tfmeta.core.updates import Update, adam, clip_gradients, clipped, inner_rates, only, per_step, per_weight, sgd
+from tfmeta.core.validation import check_flags, check_steps
 
 __all__ = [
     "MetaGradient",
@@ -81,6 +82,11 @@ def adapt(
     References:
         Finn et al. (2017), algorithm 1, lines 5 and 6. https://arxiv.org/abs/1703.03400
     """
+    check_task(network, Episode(support_x, support_y, support_x, support_y), loss)
+    check_params(network, params)
+    check_steps(inner_steps=inner_steps)
+    if adapted is not None and max([-1, *only(sgd(0.0), adapted).moves]) >= len(params):
+        raise ValueError(f"adapted must be positions in the {len(params)} params. Received: adapted={adapted!r}")
     rule = _rule(inner_lr, params, adapted)
     support_loss = _support_loss(network, support_x, support_y, loss)
     return inner_loop.adapt(support_loss, params, rule, inner_steps, first_order=first_order).params
@@ -142,6 +148,10 @@ def meta_gradient(
     """
     if gradient_mode not in _LOOPS:
         raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
+    check_task(network, episode, loss)
+    check_params(network, params)
+    check_steps(inner_steps=inner_steps)
+    check_flags(first_order=first_order)
     # A scalar tensor is one rate for all, which nobody asks the gradient of; a list is learned.
     rule = _rule(inner_lr, params, None)
     learned = list(rule.learned) if isinstance(inner_lr, list | tuple) else []

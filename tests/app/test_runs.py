@@ -21,7 +21,7 @@ METHODS = ("maml", "prototypical")  # whose runs are looked at closely
 def test_what_a_run_leaves_in_its_folder(uninterrupted, method):
     folder, learner, score = uninterrupted(method)
     assert sorted(path.name for path in folder.iterdir()) == [
-        "checkpoints", "log.csv", "model.keras", "score.json", "settings.json", "tensorboard",
+        "SHA256SUMS", "checkpoints", "log.csv", "model.keras", "score.json", "settings.json", "tensorboard",
     ]  # fmt: skip
     assert runs.read_settings(folder) == tiny_settings(method)
     assert [row["epoch"] for row in log_rows(folder)] == ["0", "1", "2"]

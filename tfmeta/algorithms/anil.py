@@ -13,6 +13,7 @@ import keras
 from tfmeta.algorithms.maml import adversarial_loss, check_options, gradient_descent, plain, rate_settings
 from tfmeta.core.cut import Cut, cut_before
 from tfmeta.core.updates import only
+from tfmeta.core.validation import check_flags, check_sequence
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
 from tfmeta.training.network_checks import check_network
@@ -48,7 +49,9 @@ def adapted_positions(network: keras.Model, layers: Sequence[str] | None = None)
         if ends:
             return sorted(ends[0])
         layers = []  # the last weights belong to no layer
-    layers = [layers] if isinstance(layers, str) else list(layers)
+    layers = [layers] if isinstance(layers, str) else layers
+    check_sequence("adapt_layers", layers)
+    layers = list(layers)
     names = [layer.name for layer in found]
     if not layers or any(names.count(name) != 1 for name in layers):
         raise ValueError(
@@ -106,6 +109,7 @@ class ANIL(EpisodicLearner):
     ):
         check_network(network, "network")
         check_options(inner_lr, gradient_mode, inner_clip_norm, adversarial_epsilon)
+        check_flags(first_order=first_order)
         super().__init__(network, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
         self.positions = tuple(adapted_positions(network, adapt_layers))
         self.cut = cut_before(network, self.positions)

@@ -13,7 +13,7 @@ from tfmeta.core.episode import Episode, count_classes
 from tfmeta.core.forward import Tensors, forward, full_precision, values
 from tfmeta.core.losses import accuracy, cross_entropy
 from tfmeta.core.updates import sgd
-from tfmeta.core.validation import check_number, check_sizes, check_steps
+from tfmeta.core.validation import check_flags, check_number, check_sizes, check_steps
 from tfmeta.training import copies, inputs, network_checks, replicas
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run
@@ -63,6 +63,7 @@ class FineTunedClassifier(EpisodicLearner):
         adapt_encoder: bool = False,
         name: str | None = None,
     ):
+        check_flags(adapt_encoder=adapt_encoder)
         network_checks.check_network(encoder, "encoder", trainable=adapt_encoder)
         network_checks.check_embedding(encoder)
         check_number("inner_lr", inner_lr)

@@ -13,7 +13,7 @@ import keras
 from tfmeta.core.forward import forward
 from tfmeta.core.losses import query_loss
 from tfmeta.core.updates import Update, clipped, sgd
-from tfmeta.core.validation import check_gradient_mode, check_number
+from tfmeta.core.validation import check_flags, check_gradient_mode, check_number
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, TaskLoss
 from tfmeta.training.network_checks import check_network
@@ -69,6 +69,7 @@ class MAML(EpisodicLearner):
     ):
         check_network(network, "network")
         check_options(inner_lr, gradient_mode, inner_clip_norm, adversarial_epsilon)
+        check_flags(first_order=first_order)
         super().__init__(network, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
         self.inner_lr = inner_lr
         self.first_order = first_order

@@ -15,7 +15,7 @@ from tfmeta.core.exact import exact_derivatives
 from tfmeta.core.forward import forward_with_state, values
 from tfmeta.core.inner_loop import Watch, meta_gradient
 from tfmeta.core.updates import only, per_step, sgd
-from tfmeta.core.validation import check_gradient_mode, check_number, check_steps
+from tfmeta.core.validation import check_flags, check_gradient_mode, check_number, check_steps
 from tfmeta.training import copies
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Run, TaskLoss
@@ -100,6 +100,7 @@ class MAMLPlusPlus(EpisodicLearner):
         check_number("inner_lr", inner_lr)
         check_steps(multi_step_loss=multi_step_loss, first_order_steps=first_order_steps)
         check_gradient_mode(gradient_mode)
+        check_flags(learn_rates=learn_rates, per_step_batch_norm=per_step_batch_norm)
         if inner_steps == 0:
             raise ValueError("inner_steps must be a whole number of at least 1. Received: inner_steps=0")
         super().__init__(network, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfmeta.core.distances import check_distance, cosine_similarity, similarity
 from tfmeta.core.forward import Tensors, forward_with_state, values
-from tfmeta.core.validation import check_number, check_steps
+from tfmeta.core.validation import check_flags, check_members, check_number, check_rate, check_rows, check_steps
 from tfmeta.networks import full_context
 from tfmeta.networks.support_set import SupportSet, only_members
 from tfmeta.training import copies, network_checks
@@ -67,6 +67,9 @@ def cosine_attention(
         Cosines lie between -1 and 1, so with scale 1 no item gets more than e^2 times the attention of another, and
         among 20 classes no class a probability above 0.28. A larger scale lets the attention be sharp.
     """
+    query, support = check_rows(query=query, support=support)
+    check_members(labels, support, n_way)
+    check_rate("scale", scale)
     return attention_log_probabilities(scale * cosine_similarity(query, support), labels, n_way)
 
 
@@ -157,6 +160,7 @@ class MatchingNetwork(EpisodicLearner):
         scale = (10.0 if distance == "cosine" else 1.0) if scale is None else scale
         check_number("scale", scale, above=True)
         check_steps(processing_steps=processing_steps)
+        check_flags(learn_scale=learn_scale, full_context=full_context)
         super().__init__(encoder, name=name)
         self.encoder = encoder
         self.distance, self.scale, self.learn_scale = distance, float(scale), bool(learn_scale)

@@ -14,7 +14,7 @@ from tfmeta.algorithms.prototypical import compute_prototypes, prototypical_head
 from tfmeta.core.episode import Episode, count_classes
 from tfmeta.core.forward import Tensors, forward
 from tfmeta.core.updates import sgd
-from tfmeta.core.validation import check_gradient_mode, check_number
+from tfmeta.core.validation import check_flags, check_gradient_mode, check_number
 from tfmeta.training import copies, network_checks
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run
@@ -65,6 +65,7 @@ class ProtoMAML(EpisodicLearner):
         network_checks.check_embedding(encoder)
         check_number("inner_lr", inner_lr)
         check_gradient_mode(gradient_mode)
+        check_flags(first_order=first_order, start_gradient=start_gradient)
         super().__init__(encoder, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, name=name)
         self.encoder = encoder
         self.inner_lr = inner_lr

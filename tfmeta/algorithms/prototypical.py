@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfmeta.core.distances import squared_euclidean
 from tfmeta.core.forward import values
+from tfmeta.core.validation import check_members, check_rows
 from tfmeta.training import copies, network_checks
 from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner
@@ -27,6 +28,8 @@ def compute_prototypes(embeddings: tf.Tensor, labels: tf.Tensor, n_way: int | tf
     References:
         Snell et al. (2017), equation 1. https://arxiv.org/abs/1703.05175
     """
+    (embeddings,) = check_rows(embeddings=embeddings)
+    check_members(labels, embeddings, n_way)
     members = tf.one_hot(labels, n_way, dtype=embeddings.dtype)  # [n_support, n_way]
     sums = tf.matmul(members, embeddings, transpose_a=True)
     return tf.math.divide_no_nan(sums, tf.reduce_sum(members, axis=0)[:, None])

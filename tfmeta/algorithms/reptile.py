@@ -13,7 +13,7 @@ from tfmeta.algorithms.maml import plain
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Tensors, values
 from tfmeta.core.updates import adam, sgd
-from tfmeta.core.validation import check_number, check_steps
+from tfmeta.core.validation import check_flags, check_number, check_rate, check_sequence, check_steps
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Run, TaskLoss
 from tfmeta.training.network_checks import check_network
@@ -33,6 +33,13 @@ def reptile_update(params: Tensors, fast_weights: Tensors, outer_lr: float | tf.
     References:
         Nichol et al. (2018), algorithm 2. https://arxiv.org/abs/1803.02999
     """
+    check_sequence("params", params)
+    check_sequence("fast_weights", fast_weights)
+    check_rate("outer_lr", outer_lr)
+    if len(params) != len(fast_weights):
+        raise ValueError(
+            f"fast_weights must be {len(params)} tensors, like params. Received: fast_weights with {len(fast_weights)}"
+        )
     return [w + outer_lr * tf.reduce_mean(f - w, axis=0) for w, f in zip(params, fast_weights, strict=True)]
 
 
@@ -127,6 +134,7 @@ class Reptile(EpisodicLearner):
     ):
         check_network(network, "network")
         check_number("inner_lr", inner_lr)
+        check_flags(carry_moments=carry_moments)
         if eval_inner_batch_size is None:
             eval_inner_batch_size = inner_batch_size
         for which, size in (

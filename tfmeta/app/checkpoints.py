@@ -14,7 +14,7 @@ import keras
 
 from tfmeta.machine import files
 
-_NAME = re.compile(r"epoch-(\d{5})-([0-9a-f]{16})\.weights\.h5")
+_NAME = re.compile(r"epoch-(\d{5,})-([0-9a-f]{16})\.weights\.h5")
 
 
 class DamagedCheckpointError(RuntimeError):
@@ -46,8 +46,9 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 def found(folder: Path) -> list[Path]:
-    """List the checkpoints in a folder, oldest first."""
-    return sorted(path for path in Path(folder).glob("epoch-*.weights.h5") if _NAME.fullmatch(path.name))
+    """List the checkpoints in a folder by their epochs, oldest first; clocks may have been set back meanwhile."""
+    paths = [path for path in Path(folder).glob("epoch-*.weights.h5") if _NAME.fullmatch(path.name)]
+    return sorted(paths, key=lambda path: (int(_NAME.fullmatch(path.name)[1]), path.name))
 
 
 def restore(model: keras.Model, folder: Path) -> int:

@@ -68,12 +68,13 @@ def examine(data_dir: str | os.PathLike | None = None) -> tuple[list[str], bool]
 def _look_at_data(say, data_dir) -> None:
     from tfmeta.datasets import cache, omniglot_source
 
-    folder = cache.resolve_data_dir(data_dir)
     try:
+        folder = cache.resolve_data_dir(data_dir)
         cache.check_writable(folder, 30_000_000)
         say(True, f"data folder {folder} can be written to")
-    except OSError as error:
+    except OSError as error:  # there is nowhere to look on
         say(False, f"{error}; choose another with --data-dir or TFMETA_DATA_DIR")
+        return
     packed = sorted(folder.glob("omniglot-*.npz"))
     source = omniglot_source.find_prepared(folder)
     if packed:

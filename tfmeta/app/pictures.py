@@ -150,6 +150,7 @@ def draw_log(log: Path, path: Path, *, force=False) -> Path:
     """
     import matplotlib.pyplot as plt
 
+    files.check_sum(log)
     with open(log, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     _, axes = plt.subplots(figsize=(5.0, 3.4), layout="constrained")

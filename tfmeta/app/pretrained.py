@@ -2,6 +2,7 @@
 
 weights/maml-quickstart.keras    the learner, for keras.models.load_model
         maml-quickstart.json     its card: settings, log of its training, scores, hash of the file
+        SHA256SUMS               hashes of the cards
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def pretrained_card(name: str) -> Card:
         Its `Card`.
 
     Raises:
-        ValueError: if the name is unknown. The message lists the names and suggests the nearest.
+        ValueError: if the name is unknown, with all names and the nearest one; or if the card was changed.
 
     References:
         Mitchell et al. (2019). https://arxiv.org/abs/1810.03993
@@ -72,6 +73,7 @@ def pretrained_card(name: str) -> Card:
         near = difflib.get_close_matches(str(name), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"name must be one of {', '.join(names)}.{hint} Received: name={name!r}")
+    files.check_sum(FOLDER / f"{name}.json")
     return Card(**json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
 
 
@@ -126,4 +128,5 @@ def export_pretrained(learner: Learner, name: str, row: dict, log: list[dict], f
             raise ValueError(f"a weights' file must have at most 1000000 bytes. Received: {name} with {size}")
     card = Card(name, row, log, files.sha256(path))
     files.write_json(path.with_suffix(".json"), dataclasses.asdict(card))
+    files.write_sums(folder, sorted(one.name for one in Path(folder).glob("*.json")))
     return card

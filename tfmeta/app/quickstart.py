@@ -16,6 +16,7 @@ from tfmeta.app import building, pictures, pretrained, runs
 from tfmeta.app.building import Learner
 from tfmeta.app.presets import PRESETS
 from tfmeta.app.settings import TrainSettings
+from tfmeta.core.validation import check_number
 from tfmeta.datasets import ImageClasses, OmniglotUnavailableError, Splits
 from tfmeta.evaluation import Score, evaluate
 from tfmeta.machine import files
@@ -64,6 +65,7 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
     import matplotlib
 
     matplotlib.use("Agg")
+    check_number("minutes", minutes, above=True)
     out = Path(out)
     if out.exists():
         raise FileExistsError(f"{out} exists and is not overwritten; choose another folder with --out")

@@ -1,6 +1,7 @@
 """Training runs in folders of their own: settings, logs, checkpoints, final model and score.
 
     runs/<name>/settings.json    all settings of the run
+                SHA256SUMS       hashes of the files that are finished, compared when they are read
                 log.csv          loss and accuracy per epoch, and the seconds that its training took
                 tensorboard/     the same for TensorBoard
                 checkpoints/     the last two epochs (tfmeta.app.checkpoints)
@@ -13,6 +14,7 @@ the seed, each epoch's episodes from their number, and the optimizer's state fro
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -48,7 +50,8 @@ def load_data(name: str, data_dir: str | os.PathLike | None = None) -> Splits:
         data_dir: where Omniglot is kept; see `load_omniglot`.
 
     Returns:
-        `Splits`; a folder's classes are divided 60:20:20 with seed 0, its images resized to 28x28.
+        `Splits`; a folder's classes are divided 60:20:20 with seed 0, two classes one to one without a validation
+        part; its images are resized to 28x28.
 
     Raises:
         ValueError: if it is none of these, or the folder cannot be used.
@@ -61,7 +64,8 @@ def load_data(name: str, data_dir: str | os.PathLike | None = None) -> Splits:
     if name == "glyphs":
         return datasets.load_glyphs(0)
     if Path(name).is_dir():
-        return datasets.split_classes(datasets.from_directory(name, image_size=(28, 28)))
+        classes = datasets.from_directory(name, image_size=(28, 28))
+        return datasets.split_classes(classes, *[(0.5, 0.5)] * (classes.n_classes == 2))
     raise ValueError(
         f"dataset must be omniglot, omniglot-lake, glyphs or an existing folder of images. Received: dataset={name!r}"
     )
@@ -92,6 +96,7 @@ def train(
 
     Raises:
         FileExistsError: if the folder exists and the run is not resumed.
+        BlockingIOError: if another process trains in the folder.
         FileNotFoundError: if there is no run to resume.
         ValueError: if the data has too few classes or images, or the settings differ from those of the resumed run.
         DamagedCheckpointError: if the checkpoint cannot be used.
@@ -108,11 +113,29 @@ def train(
     # Its checks come before anything is written: a run must not end in "too few test classes".
     _check_data(learner, settings, data, validation)
 
+    if chief:
+        folder.mkdir(parents=True, exist_ok=resume)
+    with files.alone_in(folder) if chief else contextlib.nullcontext():
+        score = _train_in(folder, learner, settings, data, validation, resume, verbose, chief)
+    return learner, score
+
+
+def _train_in(
+    folder: Path,
+    learner: Learner,
+    settings: TrainSettings,
+    data: Splits,
+    validation: tf.data.Dataset | None,
+    resume: bool,
+    verbose: int | str,
+    chief: bool,
+) -> Score:
+    """The part of a run that reads and writes its folder."""
     done = restore(learner, folder / "checkpoints") if resume else 0
     if chief:
-        folder.mkdir(parents=True, exist_ok=True)
         if not resume:
             files.write_json(folder / "settings.json", settings.to_dict())
+        files.write_sums(folder, ["settings.json"])
         logs.forget_rows_from(folder / "log.csv", done)
     if done < settings.epochs:
         _fit(learner, settings, folder, data.train, validation, done, verbose, chief)
@@ -123,7 +146,8 @@ def train(
         with files.whole(folder / "model.keras") as beside:
             learner.save(beside)
         files.write_json(folder / "score.json", score.to_dict())
-    return learner, score
+        files.write_sums(folder, ["settings.json", "log.csv", "model.keras", "score.json"])
+    return score
 
 
 def _check_folder(settings: TrainSettings, folder: Path, resume: bool, chief: bool) -> None:
@@ -205,6 +229,7 @@ def read_settings(folder: Path) -> TrainSettings:
     path = Path(folder) / "settings.json"
     if not path.is_file():
         raise FileNotFoundError(f"a run folder has a settings.json. Received: {folder}, which has none")
+    files.check_sum(path)
     try:
         return TrainSettings.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
@@ -232,6 +257,7 @@ def load_run(folder: Path) -> tuple[TrainSettings, Learner]:
             f"a finished run has a model.keras. Received: {folder}, which has none; finish it with "
             f"tfmeta train --resume {folder}"
         )
+    files.check_sum(path)
     try:
         learner = keras.models.load_model(path, safe_mode=True)
     except Exception as error:  # a damaged archive fails in zipfile, h5py or json, each in its own way
@@ -242,5 +268,15 @@ def load_run(folder: Path) -> tuple[TrainSettings, Learner]:
 
 
 def load_score(folder: Path) -> Score:
-    """Read the test score of a finished run."""
-    return Score(**json.loads((Path(folder) / "score.json").read_text(encoding="utf-8")))
+    """Read the test score of a finished run.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it cannot be read.
+    """
+    path = Path(folder) / "score.json"
+    files.check_sum(path)
+    try:
+        return Score(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a score must be JSON as tfmeta wrote it ({error}). Received: {path}") from error

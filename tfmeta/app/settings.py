@@ -83,6 +83,8 @@ class TrainSettings:
                     raise ValueError(
                         f"{field.name} must be a whole number of at least {least}. Received: {field.name}={value!r}"
                     )
+            if field.name == "seed" and value >= 2**32:
+                raise ValueError(f"seed must be a whole number below 2**32. Received: seed={value!r}")
             if field.type == "float" and (
                 isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf")
             ):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfmeta.core.validation import check_rows
+
 DISTANCES = ("cosine", "euclidean")
 
 
@@ -31,6 +33,7 @@ def squared_euclidean(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         Snell et al. (2017), section 2.3: a Bregman divergence, for which the class mean is the best prototype.
         https://arxiv.org/abs/1703.05175
     """
+    a, b = check_rows(a=a, b=b)
     # Distances do not change when all rows move. Far from the origin the squares would be large, and what is left of
     # their difference in float32 mostly rounding: 8 on a distance of 12 near 1000.
     middle = tf.stop_gradient(tf.reduce_mean(b, axis=0))

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.exact import exact_derivatives
+from tfmeta.core.validation import check_sequence
 
 _HALF = (tf.float16, tf.bfloat16)
 
@@ -33,6 +34,7 @@ def values(variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
     References:
         Finn et al. (2017), algorithm 1, theta. https://arxiv.org/abs/1703.03400
     """
+    check_sequence("variables", variables)
     return [tf.convert_to_tensor(variable.value) for variable in variables]
 
 
@@ -56,15 +58,46 @@ def forward(
     Returns:
         Outputs `[batch, n_outputs]`.
 
+    Raises:
+        TypeError: if the network is neither a model nor a function.
+        ValueError: if there are more or fewer tensors than trainable variables, or one has another shape.
+
     References:
         Finn et al. (2017), section 2.2, f_theta'. https://arxiv.org/abs/1703.03400
     """
+    check_params(network, params)
     if not isinstance(network, keras.Model):
         return network(params, x)
     if non_trainable is None:
         non_trainable = values(network.non_trainable_variables)
     with exact_derivatives():
         return forward_with_state(network, params, non_trainable, x, training=training)[0]
+
+
+def check_params(network: keras.Model | Predictor, params: Tensors) -> None:
+    """Refuse parameters that are not those of the network.
+
+    Args:
+        network: a built Keras model, or a function, whose parameters are its own affair.
+        params: tensors.
+
+    Raises:
+        TypeError: if the network is neither.
+        ValueError: if there are more or fewer tensors than trainable variables, or one has another shape.
+    """
+    if not callable(network) or isinstance(network, type):
+        raise TypeError(
+            f"network must be a keras.Model or a function. Received: network of type {type(network).__name__}"
+        )
+    check_sequence("params", params)
+    if isinstance(network, keras.Model):
+        wanted = [tuple(variable.shape) for variable in network.trainable_variables]
+        shapes = [tf.TensorShape(getattr(tensor, "shape", ())) for tensor in params]
+        if len(shapes) != len(wanted) or not all(s.is_compatible_with(w) for s, w in zip(shapes, wanted, strict=True)):
+            raise ValueError(
+                f"params must be tensors like the trainable variables of {network.name!r}, of shapes {wanted}. "
+                f"Received: params of shapes {[tuple(shape) if shape.rank is not None else None for shape in shapes]}"
+            )
 
 
 def forward_with_state(

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Predictor, Tensors, forward, gradient
+from tfmeta.core.validation import check_labels_of, check_rate
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -30,6 +31,7 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         The paper's code sums over the classes of a task where this takes the mean over examples, so its inner step
         sizes are `n_way` times smaller for the same update.
     """
+    check_labels_of(labels, logits)
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
@@ -64,6 +66,7 @@ def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     References:
         Vinyals et al. (2016), section 4. https://arxiv.org/abs/1606.04080
     """
+    check_labels_of(labels, logits)
     return tf.reduce_mean(tf.cast(largest(logits) == tf.cast(labels, tf.int32), tf.float32))
 
 
@@ -80,6 +83,24 @@ def largest(logits: tf.Tensor) -> tf.Tensor:
     if not logits.dtype.is_floating:
         return chosen
     return tf.where(tf.reduce_any(tf.math.is_nan(logits), axis=-1), -1, chosen)
+
+
+def check_task(network: keras.Model | Predictor, episode: Episode, loss: Loss) -> None:
+    """Refuse anything but a network, one task and a loss function.
+
+    Args:
+        network: a built Keras model, or a function of parameters and inputs.
+        episode: one task, without a meta-batch axis.
+        loss: function of (targets, outputs).
+
+    Raises:
+        TypeError: naming what is something else.
+    """
+    for name, value, kind in (("network", network, "keras.Model or a function"), ("loss", loss, "function")):
+        if not callable(value) or isinstance(value, type):
+            raise TypeError(f"{name} must be a {kind}. Received: {name}={value!r}")
+    if not isinstance(episode, Episode):
+        raise TypeError(f"episode must be an Episode. Received: episode of type {type(episode).__name__}")
 
 
 def query_loss(
@@ -116,6 +137,8 @@ def query_loss(
     Note:
         Moved images are not cut off at black and white, since inputs need not be images from 0 to 1.
     """
+    check_task(network, episode, loss)
+    check_rate("adversarial_epsilon", adversarial_epsilon)
     if not adversarial_epsilon:
         outputs = forward(network, fast, episode.query_x, non_trainable=non_trainable)
         return tf.reduce_mean(loss(episode.query_y, outputs)), outputs

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.forward import Tensors, full_precision
+from tfmeta.core.validation import check_rate, check_sequence, check_steps
 
 # Adam's second-moment decay and its guard against division by zero, TensorFlow's values.
 _BETA_2, _EPSILON = 0.999, 1e-8
@@ -69,6 +70,8 @@ def sgd(rate: float | tf.Tensor) -> Update:
             f"Received: rate of type {type(rate).__name__} with shape={tuple(rate.shape)}"
         )
 
+    check_rate("rate", rate)
+
     def step(k, params, gradients, state, learned):
         alpha = learned[0] if learned else rate
         return [w - number(alpha, w.dtype) * g for w, g in zip(params, gradients, strict=True)], state
@@ -88,6 +91,7 @@ def per_weight(rates: Tensors) -> Update:
     References:
         Li et al. (2017), algorithm 1. https://arxiv.org/abs/1707.09835
     """
+    check_sequence("rates", rates)
 
     def step(k, params, gradients, state, learned):
         alphas = inner_rates(list(learned), params)
@@ -108,6 +112,7 @@ def per_step(rates: Tensors) -> Update:
     References:
         Antoniou et al. (2019), section 4, "LSLR". https://arxiv.org/abs/1810.09502
     """
+    check_sequence("rates", rates)
 
     def step(k, params, gradients, state, learned):
         now = [tf.gather(rate, tf.minimum(k, rate.shape[0] - 1)) for rate in learned]
@@ -131,6 +136,7 @@ def adam(rate: float, *, moments: Tensors | None = None, count: float | tf.Tenso
         Kingma, Ba (2015), section 2. https://arxiv.org/abs/1412.6980; Nichol et al. (2018), section 6.1, for
         beta1 = 0. https://arxiv.org/abs/1803.02999
     """
+    check_rate("rate", rate)
 
     def init(params):
         return [tf.zeros_like(w) for w in params] if moments is None else list(moments)
@@ -184,6 +190,8 @@ def only(update: Update, positions: Sequence[int]) -> Update:
     References:
         Raghu et al. (2020), section 4. https://arxiv.org/abs/1909.09157
     """
+    check_sequence("positions", positions)
+    check_steps(**{f"positions[{i}]": position for i, position in enumerate(positions)})
     return update._replace(moves=tuple(positions))
 
 
@@ -200,6 +208,7 @@ def clipped(update: Update, norm: float) -> Update:
     References:
         Pascanu, Mikolov, Bengio (2013), algorithm 1. https://arxiv.org/abs/1211.5063
     """
+    check_rate("norm", norm, above=True)
 
     def step(k, params, gradients, state, learned):
         return update.step(k, params, clip_gradients(gradients, norm), state, learned)
@@ -221,6 +230,10 @@ def clip_gradients(gradients: Tensors, norm: float) -> list[tf.Tensor]:
     References:
         Pascanu, Mikolov, Bengio (2013), algorithm 1. https://arxiv.org/abs/1211.5063
     """
+    check_sequence("gradients", gradients)
+    check_rate("norm", norm, above=True)
+    if not len(gradients):
+        return []
     wide = [full_precision(g) for g in gradients]
     dtype = wide[0].dtype
     norm = number(norm, dtype)
@@ -248,6 +261,8 @@ def inner_rates(rates: Tensors, params: Tensors) -> list[tf.Tensor]:
     References:
         Li et al. (2017), algorithm 1. https://arxiv.org/abs/1707.09835
     """
+    check_sequence("inner_lr", rates)
+    check_sequence("params", params)
     if len(rates) != len(params):
         raise ValueError(
             f"inner_lr must have one rate for each of the {len(params)} adapted parameter tensors. "

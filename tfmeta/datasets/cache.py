@@ -35,6 +35,8 @@ def resolve_data_dir(data_dir: str | os.PathLike | None = None) -> Path:
         OSError: if it is to be below a home folder, and there is none, as in some containers.
     """
     chosen = data_dir if data_dir is not None else os.environ.get("TFMETA_DATA_DIR")
+    if not isinstance(chosen, str | os.PathLike | None):
+        raise TypeError(f"data_dir must be a string or a path. Received: data_dir={data_dir!r}")
     if chosen:
         with _needs_home(chosen):
             return Path(chosen).expanduser().absolute()

@@ -40,6 +40,13 @@ class ImageClasses:
     name: str = "images"
 
     def __post_init__(self):
+        for array in ("images", "labels"):
+            if not isinstance(getattr(self, array), np.ndarray):
+                raise TypeError(
+                    f"{array} must be a NumPy array. Received: {array} of type {type(getattr(self, array)).__name__}"
+                )
+        if not isinstance(self.name, str):
+            raise TypeError(f"name must be a string. Received: name={self.name!r}")
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
             raise ValueError(
                 "images must be a uint8 array [n_images, height, width, channels]. "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfmeta.core.validation import check_flags
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.datasets.images import _from_arrays
 from tfmeta.datasets.picture_files import is_picture, read_picture
@@ -53,6 +54,9 @@ def from_directory(
     References:
         Layout: https://github.com/brendenlake/omniglot (folder per alphabet, folder per character).
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a string or a path. Received: path={path!r}")
+    check_flags(grayscale=grayscale)
     root = Path(path).expanduser()
     size = _checked_size(image_size)
     if not root.is_dir():
@@ -120,7 +124,7 @@ def _checked_size(image_size) -> tuple[int, int] | None:
     if image_size is None:
         return None
     size = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in size):
+    if len(size) != 2 or not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in size):
         raise ValueError(f"image_size must be one or two positive integers. Received: image_size={image_size!r}")
     return int(size[0]), int(size[1])
 

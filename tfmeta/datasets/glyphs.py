@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfmeta.core.validation import check_flags
 from tfmeta.datasets.classes import ImageClasses, Splits
 from tfmeta.datasets.glyph_strokes import Alphabet, draw, invent_alphabet
 
@@ -48,6 +49,7 @@ def load_glyphs(seed: int = 0, n_alphabets: int = 40, n_drawers: int = 20, rotat
     for name, value, least in (("seed", seed, 0), ("n_alphabets", n_alphabets, 3), ("n_drawers", n_drawers, 1)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name} must be an integer of at least {least}. Received: {name}={value!r}")
+    check_flags(rotations=rotations)
     names = _invent_names(np.random.default_rng([seed, 0]), n_alphabets)
     # A generator of its own for every alphabet: the first ten are the same whether ten or forty are asked for.
     drawn = [_draw_alphabet(np.random.default_rng([seed, 1 + a]), n_drawers) for a in range(n_alphabets)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfmeta.core.validation import check_sequence
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.datasets.labels import classes_of
 from tfmeta.datasets.pixels import channels_last_fault, check_scale, to_bytes
@@ -45,6 +46,7 @@ def from_arrays(
 def _from_arrays(images, labels, class_names, name: str, stacklevel: int) -> ImageClasses:
     """`from_arrays` for callers that lie `stacklevel` calls above, to whom warnings are addressed."""
     if not hasattr(images, "shape"):
+        check_sequence("images", images)
         shapes = sorted({np.shape(image) for image in images})
         if len(shapes) > 1:
             raise ValueError(f"images must all have the same shape. Received: images of shapes {shapes[:3]}")

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfmeta.core.validation import check_sequence
+
 # What NumPy and pandas make of a missing label when they turn labels into strings.
 MISSING = ("", "nan", "None", "<NA>", "NaT")
 
@@ -29,6 +31,8 @@ def classes_of(labels, n_images: int, class_names: Sequence[str] | None, stackle
     Raises:
         ValueError: if a label is missing or no label, or labels and names do not fit.
     """
+    if class_names is not None:
+        check_sequence("class_names", class_names)
     column = _as_column(labels, n_images)
     if column.dtype == object:
         _refuse_missing(column)

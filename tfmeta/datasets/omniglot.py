@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfmeta.core.validation import check_flags
 from tfmeta.datasets import omniglot_source as source
 from tfmeta.datasets.cache import DamagedCacheError, check_writable, read_arrays, resolve_data_dir, write_arrays
 from tfmeta.datasets.classes import ImageClasses, Splits
@@ -53,6 +54,7 @@ def load_omniglot(split: str = "vinyals", data_dir: str | os.PathLike | None = N
     Note:
         Rotations are added to validation and test too, as in Snell et al. (2017), section 3.1.
     """
+    check_flags(rotations=rotations)
     if split not in ("vinyals", "lake"):
         raise ValueError(f"split must be 'vinyals' or 'lake'. Received: split={split!r}")
     packed = _load_packed(resolve_data_dir(data_dir))

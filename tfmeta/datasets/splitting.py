@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfmeta.core.validation import check_flags
 from tfmeta.datasets.classes import ImageClasses, Splits
 
 
@@ -38,7 +39,11 @@ def split_classes(
             "classes must be an ImageClasses, such as from_arrays(images, labels). "
             f"Received: classes of type {type(classes).__name__}"
         )
-    shares = np.asarray(fractions, float)
+    try:
+        shares = np.asarray(fractions, float)
+    except (TypeError, ValueError):
+        shares = np.zeros(0)
+    check_flags(by_alphabet=by_alphabet)
     if shares.shape not in ((2,), (3,)) or not np.all(shares > 0) or not np.isclose(shares.sum(), 1):
         raise ValueError(
             "fractions must be three numbers (train, validation, test) or two (train, test) above 0 that add up to 1. "

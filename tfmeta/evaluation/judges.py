@@ -88,7 +88,7 @@ def judge_of(learner, data, *, transductive: bool, hits: Hits | None) -> Judge:
             learner.batch_norm_mode(transductive=transductive),
             name.replace("_", " "),
         )
-    if callable(getattr(learner, "adapt", None)):
+    if callable(getattr(learner, "adapt", None)) and not isinstance(learner, type):
         return Judge(_task_by_task(lambda x, y: learner.adapt(x, y)), {}, "the model's own", "mean squared error")
     if not isinstance(learner, keras.Model):
         raise TypeError(
@@ -145,7 +145,10 @@ def _task_by_task(model_for):
         found = []
         for i in range(episodes.support_y.shape[0]):
             support_x, support_y, query_x, query_y = tf.nest.map_structure(lambda x, i=i: x[i].numpy(), episodes)
-            outputs = np.asarray(model_for(support_x, support_y).predict_on_batch(query_x))
+            model = model_for(support_x, support_y)
+            if not callable(getattr(model, "predict_on_batch", None)):
+                raise TypeError(f"adapt must return a Keras model. Received: an object of type {type(model).__name__}")
+            outputs = np.asarray(model.predict_on_batch(query_x))
             if np.issubdtype(query_y.dtype, np.integer):
                 if outputs.ndim == 2 and 1 < outputs.shape[1] <= query_y.max():
                     raise ValueError(

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode
-from tfmeta.core.validation import check_sizes
+from tfmeta.core.validation import check_flags, check_sizes
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.evaluation.details import ScoreDetails, Tally
 from tfmeta.evaluation.judges import hits_of, judge_of
@@ -32,6 +32,9 @@ def confidence_interval(values: np.ndarray) -> float:
     Args:
         values: `[n, ...]`, one row an episode; the interval is over episodes.
 
+    Raises:
+        ValueError: if they are no numbers, or one alone without an axis.
+
     Returns:
         1.96 standard errors, `[...]`; not-a-number for one value, which says nothing about its spread.
 
@@ -39,7 +42,12 @@ def confidence_interval(values: np.ndarray) -> float:
         Snell et al. (2017), section 3: accuracies with 95 % intervals over test episodes.
         https://arxiv.org/abs/1703.05175
     """
-    values = np.asarray(values, dtype=np.float64)
+    try:
+        values = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"values must be numbers. Received: values={values!r}") from error
+    if not values.ndim:
+        raise ValueError(f"values must be [n, ...], one row an episode. Received: values={values!r}")
     if len(values) < 2:
         return np.full(values.shape[1:], np.nan)[()]
     # A loss that has run to infinity, or nearly, has no spread: not-a-number or infinite, too.
@@ -66,6 +74,9 @@ class Score:
         model: always a single model, never an ensemble.
         details: accuracies of episodes `[episodes]` and classes, and the confusion matrix, on request; else `None`.
 
+    Raises:
+        ValueError: if the accuracy is no share from 0 to 1.
+
     References:
         Nichol et al. (2018), section 6.1, on why the batch-norm mode must be stated. https://arxiv.org/abs/1803.02999
     """
@@ -85,6 +96,9 @@ class Score:
     details: ScoreDetails | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self):
+        share = self.accuracy
+        if isinstance(share, bool) or not isinstance(share, int | float | np.floating) or not 0 <= share <= 1:
+            raise ValueError(f"accuracy must be a share from 0 to 1. Received: accuracy={share!r}")
         restore_sizes(self, "n_way", "k_shot", "n_query")
         if isinstance(self.details, dict):  # from JSON
             object.__setattr__(self, "details", ScoreDetails.from_dict(self.details))
@@ -150,6 +164,7 @@ def evaluate(
         regression https://arxiv.org/abs/1703.03400
     """
     check_sizes(episodes=episodes)
+    check_flags(transductive=transductive, details=details)
     given = isinstance(data, Episode | tf.data.Dataset)
     if given:
         data = casting.as_given(data, squeeze=getattr(learner, "loss_function", None) is None)

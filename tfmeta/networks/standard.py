@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from tfmeta.core.validation import check_sizes
+from tfmeta.core.validation import check_sequence, check_sizes
 from tfmeta.machine import threads
 
 
@@ -47,6 +47,7 @@ def conv4(
         Keras's 0.99 needs a thousand steps to forget its start, more than many short runs have.
     """
     check_sizes(filters=filters, **({} if n_way is None else {"n_way": n_way}))
+    check_sequence("input_shape", input_shape)
     whole = all(isinstance(length, int | np.integer) for length in input_shape)
     if len(input_shape) != 3 or not whole or min(input_shape[:2]) < 16 or input_shape[2] < 1:
         raise ValueError(
@@ -98,8 +99,14 @@ def mlp(
         Finn et al. (2017), section 5.1. https://arxiv.org/abs/1703.03400
     """
     check_sizes(n_outputs=n_outputs)
-    for width in hidden:
-        check_sizes(hidden=width)
+    check_sequence("hidden", hidden)
+    check_sequence("input_shape", input_shape)
+    check_sizes(**{f"hidden[{i}]": n for i, n in enumerate(hidden)})
+    check_sizes(**{f"input_shape[{i}]": n for i, n in enumerate(input_shape)})
+    try:
+        keras.activations.get(activation)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"activation must be the Keras name of one. Received: activation={activation!r}") from error
     threads.prefer_tasks()
     x = inputs = keras.Input(tuple(input_shape))
     if len(input_shape) != 1:

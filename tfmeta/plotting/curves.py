@@ -34,7 +34,7 @@ def plot_adaptation_curve(
     References:
         Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
     """
-    curves = [curve] if isinstance(curve, AdaptationCurve) else list(curve)
+    curves = list(curve) if isinstance(curve, list | tuple) else [curve]
     if not curves:
         raise ValueError("curve must hold at least one AdaptationCurve. Received: an empty sequence")
     for one in curves:

@@ -36,12 +36,15 @@ def plot_episode(
         The axes.
 
     Raises:
+        TypeError: if `episode` is no `Episode`.
         ValueError: if the episode has a meta-batch axis, is no image classification or lacks a class, or `predictions`
             do not fit.
 
     References:
         Vinyals et al. (2016), figure 1. https://arxiv.org/abs/1606.04080
     """
+    if not isinstance(episode, Episode):
+        raise TypeError(f"episode must be an Episode. Received: episode of type {type(episode).__name__}")
     support_x, support_y, query_x, query_y = (np.asarray(tensor) for tensor in episode)
     if support_x.ndim != 4 or not np.issubdtype(support_y.dtype, np.integer):
         raise ValueError(
@@ -62,6 +65,8 @@ def plot_episode(
     if predictions is not None:
         predictions = np.asarray(predictions)
         predictions = predictions.argmax(axis=-1) if predictions.ndim == 2 else predictions
+        if predictions.dtype.kind not in "iu":
+            raise ValueError(f"predictions must be whole numbers. Received: predictions with dtype={predictions.dtype}")
         if predictions.shape != query_y.shape:
             raise ValueError(
                 f"predictions must be one per query, {query_y.shape}. Received: predictions with {predictions.shape}"

@@ -26,8 +26,13 @@ def axes_or_new(ax: Axes | None, **size) -> Axes:
 
     Returns:
         The axes.
+
+    Raises:
+        TypeError: if it is something else.
     """
     if ax is not None:
+        if not callable(getattr(ax, "plot", None)):
+            raise TypeError(f"ax must be Matplotlib axes. Received: ax of type {type(ax).__name__}")
         return ax
     import matplotlib.pyplot as plt  # which chooses a window system, so only where a figure is made
 

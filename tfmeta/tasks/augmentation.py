@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode, count_classes
 from tfmeta.core.streams import as_stream, stream_of
-from tfmeta.core.validation import check_seed, check_sizes
+from tfmeta.core.validation import check_number, check_seed, check_sizes, check_steps
 
 Transform = Callable[[Episode, tf.Tensor], Episode]
 
@@ -32,8 +32,8 @@ def augment(dataset: tf.data.Dataset, *transforms: Transform, seed: int, start: 
         A dataset of `Episode`, of the same shapes.
 
     Raises:
-        TypeError: if the dataset's elements are not episodes.
-        ValueError: if there is no transform, or the seed is negative.
+        TypeError: if the dataset's elements are not episodes, or a transform is no function that returns one.
+        ValueError: if there is no transform, or the seed or `start` is negative.
 
     References:
         Santoro et al. (2016), section 4.1, rotated classes as new ones. https://arxiv.org/abs/1605.06065
@@ -42,13 +42,22 @@ def augment(dataset: tf.data.Dataset, *transforms: Transform, seed: int, start: 
         raise TypeError(f"dataset must hold Episode, as episode_dataset(...) does. Received: {type(dataset).__name__}")
     if not transforms:
         raise ValueError("augment needs at least one transform, such as rotate_classes. Received: transforms=()")
+    for i, transform in enumerate(transforms):
+        if not callable(transform):
+            raise TypeError(
+                f"transforms must be functions of an Episode and a key. Received: transforms[{i}]={transform!r}"
+            )
     check_seed(seed)
+    check_steps(start=start)
     base = tf.constant([seed % 2**31, seed // 2**31], tf.int64)
 
+    @tf.autograph.experimental.do_not_convert
     def apply(number: tf.Tensor, episode: Episode) -> Episode:
         keys = tf.random.split(tf.random.experimental.stateless_fold_in(base, number), len(transforms))
         for i, transform in enumerate(transforms):
             episode = transform(episode, keys[i])
+            if not isinstance(episode, Episode):
+                raise TypeError(f"transforms must return an Episode. Received: {episode!r} of transforms[{i}]")
         return episode
 
     stream = stream_of(dataset)
@@ -70,8 +79,29 @@ def _named(transform: Transform) -> tuple:
     return (getattr(transform, "__module__", ""), getattr(transform, "__qualname__", repr(transform)))
 
 
+def _check(episode: Episode, key: tf.Tensor, *, images: bool = True) -> None:
+    """Refuse anything but a meta-batch, of images or of labels, and a key; looks at types and shapes alone."""
+    if not isinstance(episode, Episode):
+        raise TypeError(f"episode must be an Episode. Received: episode of type {type(episode).__name__}")
+    rank = len(getattr(episode.support_x, "shape", ()))
+    if images and rank != 5:
+        raise ValueError(
+            "images must be a meta-batch [meta_batch_size, n, height, width, channels]. "
+            f"Received: support_x with shape={getattr(episode.support_x, 'shape', None)}"
+        )
+    if not images and (len(episode.support_y.shape) != 2 or not tf.as_dtype(episode.support_y.dtype).is_integer):
+        raise ValueError(
+            "labels must be integers [meta_batch_size, n]. "
+            f"Received: support_y with shape={episode.support_y.shape}, dtype={episode.support_y.dtype}"
+        )
+    whole = key is not None and not isinstance(key, str) and tf.convert_to_tensor(key).dtype in (tf.int32, tf.int64)
+    if not whole or not tf.TensorShape([2]).is_compatible_with(tf.convert_to_tensor(key).shape):
+        raise ValueError(f"key must be integers [2]. Received: key={key!r}")
+
+
 def _images(function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], episode: Episode, key: tf.Tensor) -> Episode:
     """Apply a function of images `[n, height, width, channels]` and a key to support and query."""
+    _check(episode, key)
     keys = tf.random.split(key, 2)
 
     def flat(x, part):
@@ -101,6 +131,7 @@ def rotate_classes(episode: Episode, key: tf.Tensor) -> Episode:
     References:
         Santoro et al. (2016), section 4.1. https://arxiv.org/abs/1605.06065
     """
+    _check(episode, key)
     height, width = episode.support_x.shape[-3:-1]
     if height != width:
         raise ValueError(f"rotate_classes needs square images. Received: images of {height}x{width} pixels")
@@ -170,8 +201,7 @@ def elastic(episode: Episode, key: tf.Tensor, *, strength: float = 1.5, smoothne
         https://doi.org/10.1109/ICDAR.2003.1227801
     """
     for name, value in (("strength", strength), ("smoothness", smoothness)):
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{name} must be a positive number. Received: {name}={value!r}")
+        check_number(name, value, above=True)
     return _images(functools.partial(_bent, strength=strength, smoothness=smoothness), episode, key)
 
 
@@ -215,7 +245,9 @@ def label_noise(episode: Episode, key: tf.Tensor, *, fraction: float = 0.2) -> E
     References:
         Angluin, Laird (1988), "Learning from noisy examples", section 2. https://doi.org/10.1007/BF00116829
     """
-    if not 0 <= fraction <= 1:
+    check_number("fraction", fraction)
+    _check(episode, key, images=False)
+    if fraction > 1:
         raise ValueError(f"fraction must be from 0 to 1. Received: fraction={fraction!r}")
     keys = tf.random.split(key, 2)
     y = episode.support_y

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode
 from tfmeta.core.streams import as_stream
-from tfmeta.core.validation import check_seed, check_sizes
+from tfmeta.core.validation import check_flags, check_seed, check_sizes, check_steps
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.datasets.fingerprint import fingerprint
 from tfmeta.machine import threads
@@ -147,6 +147,7 @@ def sample_episode(
     """
     sizes = checked_sizes(n_way=n_way, k_shot=k_shot, n_query=n_query)
     check_seed(seed)
+    check_flags(with_ids=with_ids)
     _check_supply(data, **sizes)
     threads.prefer_tasks()
     drawn = _Sampler(data, **sizes, seed=seed)(tf.constant(0, tf.int64), 1)
@@ -190,8 +191,8 @@ def episode_dataset(
     sizes = checked_sizes(n_way=n_way, k_shot=k_shot, n_query=n_query)
     check_sizes(meta_batch_size=meta_batch_size)
     check_seed(seed)
-    if not isinstance(start, int | np.integer) or start < 0:
-        raise ValueError(f"start must be a whole number of at least 0. Received: start={start!r}")
+    check_steps(start=start)
+    check_flags(with_ids=with_ids)
     _check_supply(data, **sizes)
     threads.prefer_tasks()
     sampler = _Sampler(data, **sizes, seed=seed)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode
 from tfmeta.core.streams import as_stream
-from tfmeta.core.validation import check_seed, check_sizes
+from tfmeta.core.validation import check_seed, check_sizes, check_steps
 from tfmeta.machine import threads
 
 AMPLITUDES = (0.1, 5.0)
@@ -50,10 +50,14 @@ def sinusoid_episodes(
     """
     check_sizes(k_shot=k_shot, n_query=n_query, meta_batch_size=meta_batch_size)
     check_seed(seed)
-    if not isinstance(start, int | np.integer) or start < 0:
-        raise ValueError(f"start must be a whole number of at least 0. Received: start={start!r}")
+    check_steps(start=start)
     for name, limits in (("amplitudes", amplitudes), ("phases", phases)):
-        if len(limits) != 2 or not -math.inf < limits[0] <= limits[1] < math.inf:
+        pair = isinstance(limits, tuple | list | np.ndarray) and len(limits) == 2
+        if (
+            not pair
+            or not all(isinstance(end, int | float | np.number) for end in limits)
+            or not -math.inf < limits[0] <= limits[1] < math.inf
+        ):
             raise ValueError(f"{name} must be (lowest, highest), finite. Received: {name}={limits!r}")
     threads.prefer_tasks()
     key = tf.constant([seed % 2**31, seed // 2**31], tf.int64)

@@ -79,6 +79,8 @@ def targets_of(y: Any, name: str, axes: int = 1, *, squeeze: bool = True) -> tf.
         y = _numbers(y, name)
     elif y.dtype == tf.string:
         raise ValueError(f"{name} must be whole numbers from 0 to n_way - 1. Received: {name} with dtype=string")
+    if isinstance(y, np.ndarray) and y.dtype.kind in "iu" and y.size and np.abs(y).max() > np.iinfo(np.int32).max:
+        raise ValueError(f"{name} must be below 2**31. Received: {name} with {y.ravel()[np.abs(y).argmax()]}")
     y = tf.convert_to_tensor(y)
     if y.dtype.is_floating:
         return y
@@ -98,8 +100,11 @@ def as_episode(episode: Any, axes: int, *, squeeze: bool = True) -> Episode:
         An `Episode`.
 
     Raises:
+        TypeError: if it is something else.
         ValueError: as `tensors_of` and `targets_of`.
     """
+    if not isinstance(episode, tuple | list) or len(episode) != 4:
+        raise TypeError(f"episode must be an Episode, four arrays. Received: episode of type {type(episode).__name__}")
     return Episode(
         tensors_of(episode[0], "support_x"), targets_of(episode[1], "support_y", axes, squeeze=squeeze),
         tensors_of(episode[2], "query_x"), targets_of(episode[3], "query_y", axes, squeeze=squeeze),

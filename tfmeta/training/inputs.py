@@ -54,6 +54,36 @@ def check_shape(network: keras.Model, episode: Episode) -> None:
         raise ValueError(f"the learner takes inputs of shape {wanted}. Received: support_x with {received}")
 
 
+def check_axes(episode: Episode) -> None:
+    """Refuse a meta-batch whose four parts do not fit each other.
+
+    Args:
+        episode: a meta-batch.
+
+    Raises:
+        ValueError: naming the part.
+    """
+    for part, x, y in (("support", episode.support_x, episode.support_y), ("query", episode.query_x, episode.query_y)):
+        for one in tf.nest.flatten(x):
+            if len(one.shape) < 2 or len(y.shape) < 2 or one.shape[:2] != y.shape[:2] or 0 in one.shape[:2]:
+                raise ValueError(
+                    f"{part}_x and {part}_y must be [meta_batch_size, n, ...], with one label or target per example "
+                    f"and at least one. Received: {part}_x with shape={tuple(one.shape)}, {part}_y with "
+                    f"shape={tuple(y.shape)}"
+                )
+    same = tf.nest.map_structure(lambda x: (x.shape[0], *x.shape[2:]), episode)
+    received = ", ".join(
+        f"{name} with shape={tuple(t.shape)}" for name, t in episode._asdict().items() if hasattr(t, "shape")
+    )
+    if same.support_x != same.query_x or same.support_y != same.query_y:
+        raise ValueError(f"support and query must be alike but for the number of examples. Received: {received}")
+    if episode.support_y.dtype != episode.query_y.dtype:
+        raise ValueError(
+            "support_y and query_y must be of one type, labels or targets. Received: support_y with "
+            f"dtype={episode.support_y.dtype.name}, query_y with dtype={episode.query_y.dtype.name}"
+        )
+
+
 def check_targets(network: keras.Model, loss, outputs: Outputs, episode: Episode) -> None:
     """Refuse a meta-batch whose labels or targets are not what the network's outputs can be compared with.
 
@@ -155,6 +185,7 @@ def check_episode(learner, episode: Episode, training: bool) -> None:
         ValueError: saying what does not fit.
     """
     method, network, loss = learner.method, learner.network, learner.loss_function
+    check_axes(episode)
     check_shape(network, episode)
     check_finite(episode)
     if method.makes_head:

@@ -106,6 +106,21 @@ def check_loss(network: keras.Model, loss, ends: Outputs, x: Any, classification
             )
 
 
+def loss_named(loss) -> Callable | None:
+    """A loss function by its name, itself or None.
+
+    Raises:
+        ValueError: if there is no such loss.
+    """
+    try:
+        found = keras.losses.get(loss)
+    except (TypeError, ValueError):
+        found = None
+    if (found is None) != (loss is None):
+        raise ValueError(f"loss must be a function of (targets, outputs), a Keras loss or its name. Received: {loss=}")
+    return found
+
+
 def name_of(loss) -> str:
     """A loss function's name, in snake case."""
     name = getattr(loss, "name", None) or getattr(loss, "__name__", type(loss).__name__)

@@ -14,12 +14,16 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode
 from tfmeta.core.streams import is_endless, stream_of
+from tfmeta.core.validation import check_sizes, check_steps
 from tfmeta.training.randomness import batches_seen
 
 
 def episodes_of(data: Any) -> Episode:
     """The meta-batch itself: `train_on_batch` and `test_on_batch` wrap it in a tuple of inputs, targets, weights."""
-    return data if isinstance(data, Episode) else data[0]
+    episodes = data if isinstance(data, Episode) else data[0]
+    if not isinstance(episodes, Episode):
+        raise TypeError(f"a learner takes steps on an Episode. Received: {type(episodes).__name__}")
+    return episodes
 
 
 class Readings:
@@ -89,6 +93,14 @@ def fit_arguments(x: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
     ):
         if given.get(name) is not None and given[name] != 0.0:
             raise ValueError(f"fit takes no {name}: {why}. Received: {name}={given[name]!r}")
+    given = {"epochs": 1, "initial_epoch": 0, **given}
+    whole = ("epochs", "steps_per_epoch", "validation_steps")
+    check_sizes(**{name: given[name] for name in whole if given.get(name) is not None or name == "epochs"})
+    check_steps(initial_epoch=given["initial_epoch"])
+    callbacks = given.get("callbacks") or []
+    for one in callbacks if isinstance(callbacks, list | tuple) else [callbacks]:
+        if not isinstance(one, keras.callbacks.Callback):
+            raise TypeError(f"callbacks must be Keras callbacks. Received: {one!r}")
     return {"shuffle": False, **given}
 
 

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.forward import Tensors
+from tfmeta.core.validation import check_flags, check_sizes
 from tfmeta.machine import threads
 from tfmeta.training import network_checks, replicas, weight_decay
 from tfmeta.training.parallel import Graphs, graph_settings
@@ -25,6 +26,16 @@ from tfmeta.training.scale import Scale
 def _arguments(cls: type) -> tuple[str, ...]:
     """Names of a constructor's arguments."""
     return tuple(inspect.signature(cls.__init__).parameters)[1:]
+
+
+def _optimizer(name: str, given) -> keras.optimizers.Optimizer:
+    try:
+        found = keras.optimizers.get(given)
+    except ValueError:
+        found = None
+    if found is None:
+        raise ValueError(f"{name} must have a Keras optimizer or the name of one. Received: {name}={given!r}")
+    return found
 
 
 def _prepare(optimizer: keras.optimizers.Optimizer, variables, undecayed) -> None:
@@ -118,6 +129,10 @@ class Shell(keras.Model, abc.ABC):
                 f"jit_compile must be False: XLA wants sizes beforehand, and {type(self).__name__} counts the classes "
                 f"of each episode. Received: jit_compile={jit_compile!r}"
             )
+        check_flags(jit_compile=jit_compile, run_eagerly=run_eagerly)
+        check_sizes(steps_per_execution=steps_per_execution)
+        if not isinstance(group_optimizers, Mapping | None):
+            raise TypeError(f"group_optimizers must be a dictionary. Received: {group_optimizers=}")
         groups = self.parameter_groups()
         if unknown := sorted(set(group_optimizers or ()) - set(groups)):
             raise ValueError(
@@ -125,8 +140,9 @@ class Shell(keras.Model, abc.ABC):
                 f"Received: group_optimizers with {', '.join(map(repr, unknown))}"
             )
         options = {"jit_compile": jit_compile, "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution}
-        super().compile(optimizer=optimizer, **options)
-        self.group_optimizers = {name: keras.optimizers.get(one) for name, one in (group_optimizers or {}).items()}
+        found = {name: _optimizer(name, one) for name, one in (group_optimizers or {}).items()}
+        super().compile(optimizer=_optimizer("optimizer", optimizer), **options)
+        self.group_optimizers = found
         undecayed = [v for name in self.undecayed_groups for v in groups[name]]
         elsewhere = {id(v) for name in self.group_optimizers for v in groups[name]}
         own = [v for v in self.trainable_variables if id(v) not in elsewhere]
@@ -295,7 +311,9 @@ class Shell(keras.Model, abc.ABC):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Keras warns of each part before it fails on the first
                 super().load_weights(filepath, **options)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
             n = sum(network.count_params() for network in self._networks)
             names = ", ".join(repr(network.name) for network in self._networks)
             raise ValueError(
