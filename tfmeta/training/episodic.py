@@ -14,9 +14,8 @@ from tfmeta.core.forward import values
 from tfmeta.core.inner_loop import Adapted, Watch
 from tfmeta.core.noise import without_dropout
 from tfmeta.core.validation import check_flags, check_steps
-from tfmeta.training import casting, copies, inputs, judging, outputs, reading, replicas
+from tfmeta.training import casting, inputs, judging, outputs, reading, replicas
 from tfmeta.training.method import Method, Params, Run, TaskLoss
-from tfmeta.training.network_checks import known_shape
 from tfmeta.training.parallel import SCALAR, map_tasks
 from tfmeta.training.randomness import state_of_task, task_keys
 from tfmeta.training.shell import Shell
@@ -180,9 +179,7 @@ class EpisodicLearner(Shell, abc.ABC):
             ).params
         return list(fast) if self.method.weights is None else self.method.weights(fast, steps)
 
-    def query_outputs(
-        self, episode: Episode, *, transductive: bool = True, key: tf.Tensor | None = None
-    ) -> tf.Tensor:  # fmt: skip
+    def query_outputs(self, episode: Episode, *, transductive: bool = True, key: tf.Tensor | None = None) -> tf.Tensor:
         """Outputs on the query set after adaptation.
 
         Args:
@@ -197,8 +194,7 @@ class EpisodicLearner(Shell, abc.ABC):
             probabilities, or their mean for regression.
 
         References:
-            Finn et al. (2017), section 5.2; Nichol et al. (2018), section 6.1, for both modes.
-            https://arxiv.org/abs/1803.02999
+            Nichol et al. (2018), section 6.1, for both modes. https://arxiv.org/abs/1803.02999
         """
         key = tf.zeros([], tf.int64) if key is None else key
         check_flags(transductive=transductive)
@@ -206,13 +202,7 @@ class EpisodicLearner(Shell, abc.ABC):
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
-        if not copies.batch_norm_layers(self.network):
-            return "none in the network"
-        if self.method.inference:
-            return "moving averages of training"
-        if transductive:
-            return "statistics of all queries together"
-        return "statistics of the support set and one query" if self.method.alone is None else self.method.alone[1]
+        return judging.batch_norm_mode(self, transductive)
 
     def evaluation_settings(self) -> dict[str, Any]:
         """Settings at test time that a reader of a score must know."""
@@ -283,9 +273,7 @@ class EpisodicLearner(Shell, abc.ABC):
 
     def hits_of(self, task: Episode) -> outputs.Hits | None:
         """How hits on a task are counted, None where nothing can be counted; looks at types and shapes alone."""
-        shape = (None,) if self.method.makes_head else known_shape(self.network, "output_shape")
-        shape = self.ends(task.query_x).shape if shape is None else shape
-        return outputs.hits_for(self.loss_function, task.query_y, shape)
+        return outputs.hits_of(self, task)
 
     def check_episode(self, episode: Episode, *, training: bool = False) -> Episode:
         """Refuse a meta-batch that does not fit the learner, with a ValueError that says what; else return it, cast."""
@@ -294,10 +282,11 @@ class EpisodicLearner(Shell, abc.ABC):
         return episode
 
     def check_task(self, episode: Episode) -> Episode:
-        """`check_episode` of one task. Within a graph it is only cast: its meta-batch has been checked before."""
+        """`check_episode` of one task's support set. In a graph, where its meta-batch was checked, it is only cast."""
         episode = self.cast(episode)
         if tf.executing_eagerly():
-            self.check_episode(tf.nest.map_structure(lambda tensor: tensor[None], episode))
+            support = episode._replace(query_x=episode.support_x, query_y=episode.support_y)
+            self.check_episode(tf.nest.map_structure(lambda tensor: tensor[None], support))
         return episode
 
     def check_training_data(self, dataset):

@@ -78,6 +78,26 @@ def adapted_model(learner, task: Episode, inner_steps: int | None) -> keras.Mode
     return model
 
 
+def batch_norm_mode(learner, transductive: bool) -> str:
+    """Say which statistics batch norm uses when queries are judged.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        transductive: let batch norm use the statistics of all queries together.
+
+    Returns:
+        In words.
+    """
+    if not copies.batch_norm_layers(learner.network):
+        return "none in the network"
+    if learner.method.inference:
+        return "moving averages of training"
+    if transductive:
+        return "statistics of all queries together"
+    alone = learner.method.alone
+    return "statistics of the support set and one query" if alone is None else alone[1]
+
+
 def path_names(learner, task: Episode) -> list[str]:
     """List what an adaptation path holds.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -105,6 +106,23 @@ def _check_replicas(network: keras.Model, role: str) -> None:
                 "batch norm must not be synchronised between replicas, since a task's statistics are its own. "
                 f"Received: {role}={network.name!r}, in which layer {layer.name!r} has synchronized=True"
             )
+
+
+def check_precision(networks: Sequence[keras.Model]) -> None:
+    """Refuse networks that compute in float16, in which gradients of gradients vanish.
+
+    Args:
+        networks: Keras models.
+
+    Raises:
+        ValueError: naming the layer.
+    """
+    layers = [layer for network in networks for layer in network._flatten_layers()]
+    if half := [layer.name for layer in layers if layer.compute_dtype == "float16"]:
+        raise ValueError(
+            "a network in mixed precision must be made under the policy mixed_bfloat16: gradients of gradients are "
+            f"too small for float16, and scaling the loss does not reach them. Received: float16 in {half[0]!r}"
+        )
 
 
 def warn_of_penalties(network: keras.Model) -> None:

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tfmeta.core.episode import Episode
 from tfmeta.core.forward import forward, values
 from tfmeta.core.losses import largest
+from tfmeta.training.network_checks import known_shape
 
 _SQUASHED = {"Softmax": "a softmax", "Sigmoid": "a sigmoid"}
 _ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
@@ -143,6 +145,21 @@ def _known(get_config: Callable) -> bool:
         return isinstance(get_config(), dict)
     except NotImplementedError:  # a loss of one's own
         return False
+
+
+def hits_of(learner, task: Episode) -> Hits | None:
+    """How hits on a task of a learner are counted.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        task: an `Episode` without a meta-batch axis, of which only types and shapes are looked at.
+
+    Returns:
+        As `hits_for`.
+    """
+    shape = (None,) if learner.method.makes_head else known_shape(learner.network, "output_shape")
+    shape = learner.ends(task.query_x).shape if shape is None else shape
+    return hits_for(learner.loss_function, task.query_y, shape)
 
 
 def hits_for(loss, targets: tf.TensorSpec | tf.Tensor, outputs: tuple[int | None, ...]) -> Hits | None:

@@ -118,12 +118,7 @@ class Shell(keras.Model, abc.ABC):
                 )
         for network in self._networks:
             network_checks.warn_of_penalties(network)
-        layers = [layer for network in self._networks for layer in network._flatten_layers()]
-        if half := [layer.name for layer in layers if layer.compute_dtype == "float16"]:
-            raise ValueError(
-                "a network in mixed precision must be made under the policy mixed_bfloat16: gradients of gradients are "
-                f"too small for float16, and scaling the loss does not reach them. Received: float16 in {half[0]!r}"
-            )
+        network_checks.check_precision(self._networks)
         if jit_compile and self.sizes_depend_on_data:
             raise ValueError(
                 f"jit_compile must be False: XLA wants sizes beforehand, and {type(self).__name__} counts the classes "
