@@ -30,6 +30,10 @@ def reptile_update(params: Tensors, fast_weights: Tensors, outer_lr: float | tf.
     Returns:
         The new theta: `theta + epsilon * mean(theta'_i - theta)`.
 
+    Raises:
+        TypeError: if one of the two is no sequence.
+        ValueError: if there are not as many tensors in both, or epsilon is no finite number of at least 0.
+
     References:
         Nichol et al. (2018), algorithm 2. https://arxiv.org/abs/1803.02999
     """

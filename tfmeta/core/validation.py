@@ -88,6 +88,10 @@ def check_flags(**flags: bool) -> None:
 def check_sequence(name: str, value) -> None:
     """Refuse what has no entries, and strings, whose entries are letters.
 
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+
     Raises:
         TypeError: naming the argument.
     """

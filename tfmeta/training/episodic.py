@@ -13,7 +13,7 @@ from tfmeta.core.episode import Episode, task_spec
 from tfmeta.core.forward import values
 from tfmeta.core.inner_loop import Adapted, Watch
 from tfmeta.core.noise import without_dropout
-from tfmeta.core.validation import check_flags, check_steps
+from tfmeta.core.validation import check_steps
 from tfmeta.training import casting, copies, inputs, judging, outputs, reading, replicas
 from tfmeta.training.method import Method, Params, Run, TaskLoss
 from tfmeta.training.network_checks import known_shape
@@ -172,8 +172,7 @@ class EpisodicLearner(Shell, abc.ABC):
             Finn et al. (2017), algorithm 1, line 6. https://arxiv.org/abs/1703.03400
         """
         steps = self.eval_inner_steps if inner_steps is None else inner_steps
-        check_steps(inner_steps=steps)
-        episode = self.check_task(episode)
+        episode = inputs.check_task(self, episode, inner_steps=steps)
         with without_dropout(self.network):
             fast = self.adapted(
                 self.parameters(), self._seen(episode), Run(key=tf.zeros([], tf.int64)), steps=steps
@@ -201,8 +200,9 @@ class EpisodicLearner(Shell, abc.ABC):
             https://arxiv.org/abs/1803.02999
         """
         key = tf.zeros([], tf.int64) if key is None else key
-        check_flags(transductive=transductive)
-        return judging.query_outputs(self, self._seen(self.check_task(episode)), transductive, key)
+        return judging.query_outputs(
+            self, self._seen(inputs.check_task(self, episode, 0, transductive)), transductive, key
+        )
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
@@ -224,8 +224,7 @@ class EpisodicLearner(Shell, abc.ABC):
 
         Each is float32 `[inner_steps + 1]`, the first entry before adaptation.
         """
-        check_steps(inner_steps=inner_steps)
-        return judging.adaptation_path(self, self._seen(self.check_task(episode)), inner_steps)
+        return judging.adaptation_path(self, self._seen(inputs.check_task(self, episode, inner_steps)), inner_steps)
 
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """What `evaluate` reports of a meta-batch, one value a task."""
@@ -291,13 +290,6 @@ class EpisodicLearner(Shell, abc.ABC):
         """Refuse a meta-batch that does not fit the learner, with a ValueError that says what; else return it, cast."""
         episode = self.cast(episode)
         inputs.check_episode(self, episode, training)
-        return episode
-
-    def check_task(self, episode: Episode) -> Episode:
-        """`check_episode` of one task. Within a graph it is only cast: its meta-batch has been checked before."""
-        episode = self.cast(episode)
-        if tf.executing_eagerly():
-            self.check_episode(tf.nest.map_structure(lambda tensor: tensor[None], episode))
         return episode
 
     def check_training_data(self, dataset):

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode, count_classes
-from tfmeta.core.validation import check_steps
+from tfmeta.core.validation import check_flags, check_steps
 from tfmeta.training import casting, outputs, replicas, scale
 from tfmeta.training.network_checks import check_gradients, known_shape
 from tfmeta.training.outputs import Outputs
@@ -201,6 +201,30 @@ def check_episode(learner, episode: Episode, training: bool) -> None:
         scale.check_scale(learner.input_scale, episode.support_x)
     if method.check is not None:
         method.check(episode, training)
+
+
+def check_task(learner, episode: Episode, inner_steps: int = 0, transductive: bool = True) -> Episode:
+    """Refuse a task that does not fit a learner. Within a graph it is only cast: its meta-batch was checked before.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        episode: one task, without a meta-batch axis.
+        inner_steps: asked for.
+        transductive: asked for.
+
+    Returns:
+        The task as tensors.
+
+    Raises:
+        TypeError: if it is no episode.
+        ValueError: saying what does not fit.
+    """
+    check_steps(inner_steps=inner_steps)
+    check_flags(transductive=transductive)
+    episode = learner.cast(episode)
+    if tf.executing_eagerly():
+        learner.check_episode(tf.nest.map_structure(lambda tensor: tensor[None], episode))
+    return episode
 
 
 def check_dataset(learner, dataset, name: str, training: bool = False):
