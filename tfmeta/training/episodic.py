@@ -199,10 +199,8 @@ class EpisodicLearner(Shell, abc.ABC):
             Finn et al. (2017), section 5.2; Nichol et al. (2018), section 6.1, for both modes.
             https://arxiv.org/abs/1803.02999
         """
-        key = tf.zeros([], tf.int64) if key is None else key
-        return judging.query_outputs(
-            self, self._seen(inputs.check_task(self, episode, 0, transductive)), transductive, key
-        )
+        task = self._seen(inputs.check_task(self, episode, 0, transductive))
+        return judging.query_outputs(self, task, transductive, tf.zeros([], tf.int64) if key is None else key)
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
