@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import json
 import os
 import random
 import shutil
@@ -25,16 +26,13 @@ import numpy as np
 
 NAMES = ("maml-quickstart", "prototypical-quickstart")
 
-TINY = {
-    "filters": 4, "n_way": 3, "n_query": 1, "meta_batch_size": 2, "epochs": 8, "steps_per_epoch": 3,
-    "test_episodes": 20, "learning_rate": 0.01, "schedule": "cosine",
-}  # fmt: skip
+TINY = """--filters 4 --n-way 3 --n-query 1 --meta-batch-size 2 --epochs 8 --steps-per-epoch 3 --test-episodes 20
+    --learning-rate 0.01 --schedule cosine"""
 
 
-def command(*words, **environment) -> subprocess.Popen:
-    """Start `tfmeta` with these words; `None` takes a variable away."""
-    changed = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"} | environment
-    changed = {name: value for name, value in changed.items() if value is not None}
+def command(*words, **changed) -> subprocess.Popen:
+    """Start `tfmeta` with these words, or Python with `-c`."""
+    changed = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore"} | changed
     words = [sys.executable, *([] if words[0] == "-c" else ["-m", "tfmeta.app.cli"]), *map(str, words)]
     return subprocess.Popen(words, env=changed, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -42,10 +40,8 @@ def command(*words, **environment) -> subprocess.Popen:
 def ended(*words, **environment) -> tuple[int, str]:
     """Run to the end: status, and the last line that was printed."""
     out, err = (process := command(*words, **environment)).communicate()
-    plain = [line for line in (out + err).splitlines() if line.strip()]
-    return process.returncode, next(
-        (line for line in reversed(plain) if line.startswith("tfmeta:")), "".join(plain[-1:])[:300]
-    )
+    lines = [line for line in (err if process.returncode else out).splitlines() if line.strip()]
+    return process.returncode, "".join(lines[-1:])[:300]
 
 
 def killed(seconds: float, *words, **environment) -> bool:
@@ -68,8 +64,7 @@ def photos(folder: Path) -> Path:
 
 
 def train_words(work: Path, method: str) -> list:
-    options = [word for name, value in TINY.items() for word in (f"--{name.replace('_', '-')}", value)]
-    return ["train", "--method", method, "--dataset", photos(work / "photos"), *options]
+    return ["train", "--method", method, "--dataset", photos(work / "photos"), *TINY.split()]
 
 
 def weights(run: Path) -> list[np.ndarray]:
@@ -141,24 +136,21 @@ def omniglot(work: Path, times: int, chance: random.Random) -> None:
 
 def quickstart(work: Path, times: int, chance: random.Random) -> None:
     """Killed at random; every file that is left loads, or bears the name of an unfinished one."""
-    import json
-
     import keras
     from PIL import Image
 
     words = ["quickstart", "--dataset", photos(work / "photos"), "--minutes", "0.05"]
     begin = time.monotonic()
-    print("uninterrupted:", ended(*words, "--out", work / "whole"))
+    print("uninterrupted:", ended(*words, "--out", work / "whole"), flush=True)
     whole = time.monotonic() - begin
-    read = {".keras": lambda p: keras.models.load_model(p, safe_mode=True), ".png": lambda p: Image.open(p).load(),
-            ".json": lambda p: json.loads(p.read_text(encoding="utf-8"))}  # fmt: skip
+    read = {".keras": keras.models.load_model, ".png": lambda path: Image.open(path).load()}
     for i in range(times):
         killed(chance.uniform(0.3, 1.0) * whole, *words, "--out", folder := work / f"killed-{i}")
         found = sorted(path for path in folder.glob("*")) if folder.is_dir() else []
         broken = []
         for path in found:
             try:
-                read[path.suffix](path)
+                read.get(path.suffix, lambda path: json.loads(path.read_text()))(path)
             except Exception as error:
                 broken.append(f"{path.name}: {type(error).__name__}")
         print(f"  {i}: {[path.name for path in found]}; not complete: {broken}", flush=True)
