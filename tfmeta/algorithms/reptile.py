@@ -31,8 +31,8 @@ def reptile_update(params: Tensors, fast_weights: Tensors, outer_lr: float | tf.
         The new theta: `theta + epsilon * mean(theta'_i - theta)`.
 
     Raises:
-        TypeError: if one of the first two is no sequence.
-        ValueError: if they are not of one length, or `outer_lr` is no rate.
+        TypeError: if one of the two is no sequence.
+        ValueError: if there are not as many tensors in both, or epsilon is no finite number of at least 0.
 
     References:
         Nichol et al. (2018), algorithm 2. https://arxiv.org/abs/1803.02999

@@ -74,7 +74,7 @@ def targets_of(y: Any, name: str, axes: int = 1, *, squeeze: bool = True) -> tf.
             if isinstance(first, str | bytes):
                 raise ValueError(
                     f"{name} must be whole numbers from 0 to n_way - 1; numpy.unique({name}, return_inverse=True) "
-                    f"turns names into them. Received: {name} with {first!r}"
+                    f"turns names into them. Received: {name} with {str(first)!r}"
                 )
         y = _numbers(y, name)
     elif y.dtype == tf.string:

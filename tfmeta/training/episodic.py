@@ -13,7 +13,7 @@ from tfmeta.core.episode import Episode, task_spec
 from tfmeta.core.forward import values
 from tfmeta.core.inner_loop import Adapted, Watch
 from tfmeta.core.noise import without_dropout
-from tfmeta.core.validation import check_flags, check_steps
+from tfmeta.core.validation import check_steps
 from tfmeta.training import casting, inputs, judging, outputs, reading, replicas
 from tfmeta.training.method import Method, Params, Run, TaskLoss
 from tfmeta.training.parallel import SCALAR, map_tasks
@@ -171,8 +171,7 @@ class EpisodicLearner(Shell, abc.ABC):
             Finn et al. (2017), algorithm 1, line 6. https://arxiv.org/abs/1703.03400
         """
         steps = self.eval_inner_steps if inner_steps is None else inner_steps
-        check_steps(inner_steps=steps)
-        episode = self.check_task(episode)
+        episode = inputs.check_task(self, episode, inner_steps=steps)
         with without_dropout(self.network):
             fast = self.adapted(
                 self.parameters(), self._seen(episode), Run(key=tf.zeros([], tf.int64)), steps=steps
@@ -196,9 +195,8 @@ class EpisodicLearner(Shell, abc.ABC):
         References:
             Nichol et al. (2018), section 6.1, for both modes. https://arxiv.org/abs/1803.02999
         """
-        key = tf.zeros([], tf.int64) if key is None else key
-        check_flags(transductive=transductive)
-        return judging.query_outputs(self, self._seen(self.check_task(episode)), transductive, key)
+        task = self._seen(inputs.check_task(self, episode, 0, transductive))
+        return judging.query_outputs(self, task, transductive, tf.zeros([], tf.int64) if key is None else key)
 
     def batch_norm_mode(self, *, transductive: bool = True) -> str:
         """In words: which statistics batch norm uses when queries are judged."""
@@ -214,8 +212,8 @@ class EpisodicLearner(Shell, abc.ABC):
 
         Each is float32 `[inner_steps + 1]`, the first entry before adaptation.
         """
-        check_steps(inner_steps=inner_steps)
-        return judging.adaptation_path(self, self._seen(self.check_task(episode)), inner_steps)
+        task = inputs.check_task(self, episode, inner_steps, queries=True)
+        return judging.adaptation_path(self, self._seen(task), inner_steps)
 
     def measure(self, episodes: Episode) -> dict[str, tf.Tensor]:
         """What `evaluate` reports of a meta-batch, one value a task."""
@@ -279,14 +277,6 @@ class EpisodicLearner(Shell, abc.ABC):
         """Refuse a meta-batch that does not fit the learner, with a ValueError that says what; else return it, cast."""
         episode = self.cast(episode, axes=2)
         inputs.check_episode(self, episode, training)
-        return episode
-
-    def check_task(self, episode: Episode) -> Episode:
-        """`check_episode` of one task's support set. In a graph, where its meta-batch was checked, it is only cast."""
-        episode = self.cast(episode)
-        if tf.executing_eagerly():
-            support = episode._replace(query_x=episode.support_x, query_y=episode.support_y)
-            self.check_episode(tf.nest.map_structure(lambda tensor: tensor[None], support))
         return episode
 
     def check_training_data(self, dataset):

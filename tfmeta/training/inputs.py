@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode, count_classes
 from tfmeta.core.streams import stream_of
-from tfmeta.core.validation import check_steps
+from tfmeta.core.validation import check_flags, check_steps
 from tfmeta.training import casting, outputs, replicas, scale
 from tfmeta.training.network_checks import check_gradients, known_shape
 from tfmeta.training.outputs import Outputs
@@ -226,6 +226,34 @@ def check_varying(learner, dataset: tf.data.Dataset) -> None:
             "jit_compile must be False for episodes of varying sizes: XLA wants sizes beforehand. "
             f"Received: jit_compile=True, elements of shapes {sizes}"
         )
+
+
+def check_task(
+    learner, episode: Episode, inner_steps: int = 0, transductive: bool = True, *, queries: bool = False
+) -> Episode:
+    """Refuse a task that does not fit a learner. Within a graph it is only cast: its meta-batch was checked before.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        episode: one task, without a meta-batch axis.
+        inner_steps: asked for.
+        transductive: asked for.
+        queries: whether the query set is looked at, too: outputs are asked for of queries without labels as well.
+
+    Returns:
+        The task as tensors.
+
+    Raises:
+        TypeError: if it is no episode.
+        ValueError: saying what does not fit.
+    """
+    check_steps(inner_steps=inner_steps)
+    check_flags(transductive=transductive)
+    episode = learner.cast(episode)
+    if tf.executing_eagerly():
+        looked_at = episode if queries else episode._replace(query_x=episode.support_x, query_y=episode.support_y)
+        learner.check_episode(tf.nest.map_structure(lambda tensor: tensor[None], looked_at))
+    return episode
 
 
 def check_dataset(learner, dataset, name: str, training: bool = False):
