@@ -8,7 +8,7 @@ import tensorflow as tf
 import tfmeta
 from tfmeta.core.validation import check_steps
 from tfmeta.datasets import sinusoid_episodes
-from tfmeta.training import inputs, network_checks
+from tfmeta.training import episode_checks, inputs, network_checks
 
 
 class Silent(keras.Model):
@@ -83,9 +83,9 @@ def test_numbers_of_steps(value):
 
 
 def test_classification_or_regression(random_episodes):
-    assert inputs.is_classification(random_episodes())
+    assert episode_checks.is_classification(random_episodes())
     waves = next(iter(sinusoid_episodes(k_shot=2, n_query=3, meta_batch_size=2, seed=0)))
-    assert not inputs.is_classification(waves)
+    assert not episode_checks.is_classification(waves)
 
 
 def test_targets_that_would_be_stretched_over_the_outputs_are_refused():

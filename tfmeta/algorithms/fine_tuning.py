@@ -14,7 +14,7 @@ from tfmeta.core.forward import Tensors, forward, full_precision, values
 from tfmeta.core.losses import accuracy, cross_entropy
 from tfmeta.core.updates import sgd
 from tfmeta.core.validation import check_flags, check_number, check_sizes, check_steps
-from tfmeta.training import copies, inputs, network_checks, replicas
+from tfmeta.training import copies, episode_checks, network_checks, replicas
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run
 from tfmeta.training.scale import scale_of_images
@@ -127,8 +127,8 @@ class FineTunedClassifier(EpisodicLearner):
             )
         for images, labels in dataset.take(1):
             as_task = self.cast(Episode(images[None], labels[None], images[None], labels[None]), axes=2)
-            inputs.check_shape(self.encoder, as_task)
-            inputs.check_finite(as_task)
+            episode_checks.check_shape(self.encoder, as_task)
+            episode_checks.check_finite(as_task)
             self.input_scale = scale_of_images(as_task.support_x)
             replicas.check_even("batch_size", labels.shape[0], self.distribute_strategy)
             if int(tf.reduce_max(labels)) >= self.n_classes or int(tf.reduce_min(labels)) < 0:

@@ -14,7 +14,7 @@ from tfmeta.core.forward import values
 from tfmeta.core.inner_loop import Adapted, Watch
 from tfmeta.core.noise import without_dropout
 from tfmeta.core.validation import check_steps
-from tfmeta.training import casting, inputs, judging, outputs, reading, replicas
+from tfmeta.training import casting, episode_checks, inputs, judging, outputs, reading, replicas
 from tfmeta.training.method import Method, Params, Run, TaskLoss
 from tfmeta.training.parallel import SCALAR, map_tasks
 from tfmeta.training.randomness import state_of_task, task_keys
@@ -276,7 +276,7 @@ class EpisodicLearner(Shell, abc.ABC):
     def check_episode(self, episode: Episode, *, training: bool = False) -> Episode:
         """Refuse a meta-batch that does not fit the learner, with a ValueError that says what; else return it, cast."""
         episode = self.cast(episode, axes=2)
-        inputs.check_episode(self, episode, training)
+        episode_checks.check_episode(self, episode, training)
         return episode
 
     def check_training_data(self, dataset):

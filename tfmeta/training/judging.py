@@ -12,7 +12,7 @@ from tfmeta.core.episode import Episode, task_spec, together
 from tfmeta.core.forward import full_precision
 from tfmeta.core.inner_loop import Watch
 from tfmeta.core.noise import without_dropout
-from tfmeta.training import copies, inputs
+from tfmeta.training import copies, episode_checks
 from tfmeta.training.method import Run
 from tfmeta.training.parallel import SCALAR, map_tasks
 
@@ -33,7 +33,7 @@ def query_outputs(learner, episode: Episode, transductive: bool, key: tf.Tensor)
     if samples == 1:
         return _outputs_of_one(learner, episode, transductive, Run(key=key))
     found = [_outputs_of_one(learner, episode, transductive, Run(key=key * samples + i)) for i in range(samples)]
-    if not inputs.is_classification(episode):
+    if not episode_checks.is_classification(episode):
         return tf.reduce_mean(tf.stack(found), axis=0)
     return tf.reduce_logsumexp(tf.nn.log_softmax(tf.stack(found)), axis=0) - math.log(samples)
 
