@@ -182,13 +182,13 @@ LEARNING += [
     for what, pair, words in SUPPORT
 ]
 LEARNING += [
-    ("one example", lambda s: s.maml.adapt(s.x[:1], [0]), V, "Received: support_x with"),
+    ("one example", lambda s: s.maml.adapt(s.x[:1], [0]), V, "n_way=1 wide.*Received: network='net'"),
     ("adapt steps", lambda s: s.maml.adapt(s.x, s.y, inner_steps=-1), V, "Received: inner_steps=-1"),
     ("adapt steps of none", lambda s: s.proto.adapt(s.x, s.y, inner_steps=2), V, "no inner loop. Received: inner_st"),
     ("query_outputs None", lambda s: s.maml.query_outputs(None), T, "Received: episode of type NoneType"),
     ("query_outputs of two", lambda s: s.maml.query_outputs([s.x, s.y]), T, "four arrays. Received: episode of type"),
     ("query_outputs meta-batch", lambda s: s.maml.query_outputs(s.batch), V, r"\(5,\). Received: support_x with \(3"),
-    ("query_outputs NaN", lambda s: s.proto.query_outputs(s.task._replace(query_x=s.x * NAN)), V, "Received: query_x"),
+    ("query_outputs NaN", lambda s: s.proto.query_outputs(s.task._replace(support_x=s.x * NAN)), V, "15 NaN"),
     ("query_outputs word", lambda s: s.maml.query_outputs(s.task, transductive="no"), V, "Received: transductive='no'"),
     ("fast_weights steps", lambda s: s.maml.fast_weights(s.task, 1.5), V, "Received: inner_steps=1.5"),
     ("fast_weights gap", lambda s: s.maml.fast_weights(s.task._replace(support_y=[0, 1, 4])), V, "Received: labels"),
