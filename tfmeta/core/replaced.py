@@ -28,6 +28,8 @@ class Replaced:
     def __call__(self) -> Iterator[None]:
         """Within the block the owner has the new function; the last block that ends puts the old one back."""
         with _lock:
+            if not self._blocks:  # which somebody else may have replaced since
+                self.original = getattr(self.owner, self.name)
             self._blocks += 1
             setattr(self.owner, self.name, self.new)
         try:
