@@ -11,6 +11,8 @@ from tfmeta import functional
 from tfmeta.core.exact import exact_derivatives
 from tfmeta.core.second_derivatives import check_twice_differentiable
 
+pytestmark = pytest.mark.slow
+
 
 def network(*middle, shape=(6, 6, 3)):
     keras.utils.set_random_seed(0)

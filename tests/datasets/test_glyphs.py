@@ -39,6 +39,7 @@ def nearest_neighbour_accuracy(classes, episodes=600):
     return np.mean(correct)
 
 
+@pytest.mark.slow
 def test_enough_classes_of_omniglots_format(plain):
     assert [part.n_classes for part in plain] == [590, 84, 175]
     assert [part.n_classes for part in load_glyphs(n_drawers=1)] == [4 * 590, 4 * 84, 4 * 175]

@@ -15,6 +15,8 @@ from tfmeta.core.episode import Episode
 from tfmeta.datasets import sinusoid_episodes
 from tfmeta.evaluation.curves import AdaptationCurve
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"n_way": 3, "k_shot": 2, "n_query": 4, "meta_batch_size": 4}
 NAMES = ["support_loss", "query_loss", "support_accuracy", "query_accuracy"]
 

@@ -15,6 +15,8 @@ from tfmeta.core.episode import Episode
 from tfmeta.training import copies
 from tfmeta.training.comparison import embed
 
+pytestmark = pytest.mark.slow
+
 TASKS = {"n_way": 3, "k_shot": 2, "n_query": 4}
 
 

@@ -10,6 +10,8 @@ from tests.algorithms.methods import THREE, borrow, network
 from tests.algorithms.pieces import first
 from tfmeta.training.parallel import map_tasks
 
+pytestmark = pytest.mark.slow
+
 SCORED = {"n_way": 3, "k_shot": 2, "n_query": 4, "episodes": 8}
 
 

@@ -8,6 +8,8 @@ import tensorflow as tf
 import tfmeta
 from tfmeta.training.outputs import Outputs, hits_for, outputs_of
 
+pytestmark = pytest.mark.slow
+
 X = tf.constant(np.random.default_rng(0).normal(size=(4, 6, 5)).astype(np.float32))
 SPARSE = tf.constant([[0, 1, 2] * 2] * 4)
 

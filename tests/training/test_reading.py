@@ -11,6 +11,8 @@ import tfmeta
 from tfmeta.datasets import labelled_batches, sinusoid_episodes
 from tfmeta.tasks import augmentation
 
+pytestmark = pytest.mark.slow
+
 
 def learner(first_order=True):
     keras.utils.set_random_seed(0)

@@ -8,6 +8,8 @@ import tensorflow as tf
 import tfmeta
 from tfmeta import functional
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 Y = np.array([[0, 1] * 3] * 2, np.int32)
 
