@@ -83,6 +83,19 @@ def test_the_newest_checkpoint_is_that_of_the_highest_epoch_whatever_the_clock_s
     assert found == ["00003", "99999", "100000"]
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left"), RuntimeError("Can't flush (file write failed: errno = 28, ...")]
+)
+def test_a_full_disk_is_said_in_one_line_and_damages_nothing(tmp_path, error):
+    path = tmp_path / "score.json"
+    files.write_json(path, {"accuracy": 1})
+    words = r"the disk is full; what was there before is unchanged: .*score.json"
+    with pytest.raises(OSError, match=words), files.whole(path) as beside:  # noqa: PT012
+        beside.write_text("half of")
+        raise error
+    assert contents(tmp_path) == {"score.json": b'{\n  "accuracy": 1\n}\n'}
+
+
 def test_a_run_folder_may_have_any_name(tmp_path, uninterrupted):
     folder = tmp_path / "Läufe von heute, 1. Versuch" / ("é" * 100)
     assert_same_end(folder, train_tiny(folder), uninterrupted("prototypical"))

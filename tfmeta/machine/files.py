@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -33,6 +34,11 @@ def whole(path: str | os.PathLike, name: Callable[[Path], str] | None = None) ->
     try:
         yield beside
         os.replace(beside, target if name is None else target.with_name(name(beside)))
+    except (OSError, RuntimeError) as error:
+        # HDF5 says it in three lines, and not always by an OSError.
+        if getattr(error, "errno", None) != errno.ENOSPC and f"errno = {errno.ENOSPC}," not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, "the disk is full; what was there before is unchanged", str(target)) from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
