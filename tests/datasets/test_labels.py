@@ -113,7 +113,7 @@ def test_names_that_look_alike_are_warned_of():
 MISSING = [None, float("nan"), np.nan, np.datetime64("NaT"), NAType(), "", " ", "nan", "None", "<NA>", "NaT", b""]
 
 
-@pytest.mark.parametrize("missing", MISSING, ids=repr)
+@pytest.mark.parametrize("missing", MISSING, ids=[f"{type(m).__name__} {i}" for i, m in enumerate(MISSING)])
 @pytest.mark.parametrize("kind", [list, Column])
 def test_a_missing_label_is_refused_wherever_it_comes_from(missing, kind):
     present = "a" if isinstance(missing, str | bytes) or missing is None else 3
