@@ -84,7 +84,8 @@ def adapt(
     """
     check_task(network, Episode(support_x, support_y, support_x, support_y), loss)
     check_params(network, params)
-    check_steps(inner_steps=inner_steps)
+    if not tf.is_tensor(inner_steps):  # which a graph may be given
+        check_steps(inner_steps=inner_steps)
     if adapted is not None and max([-1, *only(sgd(0.0), adapted).moves]) >= len(params):
         raise ValueError(f"adapted must be positions in the {len(params)} params. Received: adapted={adapted!r}")
     rule = _rule(inner_lr, params, adapted)
@@ -150,7 +151,8 @@ def meta_gradient(
         raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
     check_task(network, episode, loss)
     check_params(network, params)
-    check_steps(inner_steps=inner_steps)
+    if not tf.is_tensor(inner_steps):  # which a graph may be given
+        check_steps(inner_steps=inner_steps)
     check_flags(first_order=first_order)
     # A scalar tensor is one rate for all, which nobody asks the gradient of; a list is learned.
     rule = _rule(inner_lr, params, None)

@@ -41,7 +41,7 @@ def test_first_and_second_derivatives_are_those_of_the_definition():
 
 
 def test_an_adapted_prototypical_network_is_right_far_from_the_origin():
-    """Its linear head is seen from the prototypes' mean: near 1000 the plain one would be off by tens."""
+    """There its linear head is seen from the prototypes' mean: the plain one would be off by tens."""
     encoder = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)])
     encoder.layers[0].set_weights([np.eye(8), np.full(8, 1000.0)])
     learner = tfmeta.PrototypicalNetwork(encoder)

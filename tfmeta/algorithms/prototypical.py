@@ -111,16 +111,20 @@ class PrototypicalNetwork(EpisodicLearner):
         return prototypical_logits(support, labels, query, n_way)
 
     def _to_keras(self, fast, support_x, support_y) -> keras.Model:
-        """Equation 8, seen from the prototypes' mean: a copy of the encoder with a linear head.
+        """Equation 8: a copy of the encoder with the linear head W = 2 c_k, b = -|c_k|^2.
 
         Its logits are those of `prototypical_logits` but for a term that is the same for every class, so probabilities
-        are equal. Seen from the mean m, with c_k - m in place of c_k, numbers stay small where embeddings are far from
-        the origin.
+        are equal. Where embeddings are much farther from the origin than from each other, that term would be larger
+        than float32 can tell them apart: then the head is W = 2 (c_k - m), of x - m, with m the prototypes' mean.
         """
         support, labels, n_way = fast
         prototypes = compute_prototypes(support, labels, n_way)
         middle = tf.reduce_mean(prototypes, axis=0)
-        kernel, bias = prototypical_head(prototypes - middle)
-        bias -= tf.linalg.matvec(kernel, middle, transpose_a=True)  # of x - m, not of x
+        spread = tf.reduce_max(tf.reduce_sum((prototypes - middle) ** 2, axis=1))
+        if tf.reduce_sum(middle**2) <= 1000.0 * spread:
+            kernel, bias = prototypical_head(prototypes)
+        else:
+            kernel, bias = prototypical_head(prototypes - middle)
+            bias -= tf.linalg.matvec(kernel, middle, transpose_a=True)
         phi = values(self.encoder.trainable_variables)
         return copies.with_linear_head(self.encoder, phi, kernel, bias, support_x, name="prototypes")

@@ -54,7 +54,8 @@ def check_task(
         TypeError: if it is no episode.
         ValueError: saying what does not fit.
     """
-    check_steps(inner_steps=inner_steps)
+    if not tf.is_tensor(inner_steps):  # which a graph may be given
+        check_steps(inner_steps=inner_steps)
     check_flags(transductive=transductive)
     episode = learner.cast(episode)
     if tf.executing_eagerly():
