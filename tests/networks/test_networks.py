@@ -120,7 +120,7 @@ def test_bad_settings_of_conv4_are_named(options, message):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"n_outputs": 0}, r"Received: n_outputs=0"), ({"hidden": (40, 0)}, r"Received: hidden=0")],
+    [({"n_outputs": 0}, r"Received: n_outputs=0"), ({"hidden": (40, 0)}, r"Received: hidden\[1\]=0")],
 )
 def test_bad_settings_of_mlp_are_named(options, message):
     with pytest.raises(ValueError, match=message):

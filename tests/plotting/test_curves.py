@@ -57,7 +57,7 @@ def test_bad_curves_are_named():
         tfmeta.plot_adaptation_curve([])
     with pytest.raises(ValueError, match=r"'accuracy' or 'loss'. Received: quantity='acc'"):
         tfmeta.plot_adaptation_curve(curve(), quantity="acc")
-    for bad, name in (([curve(), {"query_loss": [1.0]}], "dict"), (np.zeros(3), "float64")):
+    for bad, name in (([curve(), {"query_loss": [1.0]}], "dict"), (np.zeros(3), "ndarray")):
         with pytest.raises(TypeError, match=f"an AdaptationCurve or several. Received: curve of type {name}"):
             tfmeta.plot_adaptation_curve(bad)
     assert plt.get_fignums() == []

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tfmeta.core.distances import check_distance, cosine_similarity, similarity
 from tfmeta.core.forward import Tensors, forward_with_state, values
-from tfmeta.core.validation import check_flags, check_members, check_number, check_rate, check_rows, check_steps
+from tfmeta.core.tensor_checks import check_members, check_rows
+from tfmeta.core.validation import check_flags, check_number, check_rate, check_steps
 from tfmeta.networks import full_context
 from tfmeta.networks.support_set import SupportSet, only_members
 from tfmeta.training import copies, network_checks

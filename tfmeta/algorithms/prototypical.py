@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfmeta.core.distances import squared_euclidean
 from tfmeta.core.forward import values
-from tfmeta.core.validation import check_members, check_rows
+from tfmeta.core.tensor_checks import check_members, check_rows
 from tfmeta.training import copies, network_checks
 from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner

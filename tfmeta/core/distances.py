@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfmeta.core.validation import check_rows
+from tfmeta.core.tensor_checks import check_rows
 
 DISTANCES = ("cosine", "euclidean")
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Predictor, Tensors, forward, gradient
-from tfmeta.core.validation import check_labels_of, check_rate
+from tfmeta.core.tensor_checks import check_labels_of
+from tfmeta.core.validation import check_rate
 
 Loss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
