@@ -13,7 +13,7 @@ run: $(STAMP)          ## train both methods on Omniglot (about 4 minutes on two
 	$(BIN)/tfmeta quickstart
 
 # Two processes, a file of tests each at a time, so that what a file prepares is prepared once.
-test: lint             ## lint and all tests (10 to 20 minutes on two cores)
+test: lint             ## lint and all tests (some 20 minutes on two slow cores)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: lint            ## lint and the tests that take a moment each

@@ -20,7 +20,6 @@ from tfmeta.datasets import from_arrays, from_directory, labelled_batches, load_
 
 NAN, INF, V, T = float("nan"), float("inf"), ValueError, TypeError
 FLAG, SIZE, STEPS = "must be True or False", "number of at least 1", "number of at least 0"
-RATE = STEPS
 
 
 @pytest.fixture(scope="module")
