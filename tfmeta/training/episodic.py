@@ -292,14 +292,15 @@ class EpisodicLearner(Shell, abc.ABC):
         An endless stream is read on: a second call goes on with the meta-batch after the last one of the first call.
         """
         given = reading.fit_arguments(x, args, kwargs)
-        x = self.check_training_data(x)
+        checked = self.check_training_data(x)
         reading.set_modes(given.get("callbacks"), list(self._trackers))
-        reading.check_end(x, "x", "steps_per_epoch", given.get("steps_per_epoch"))
+        reading.check_end(checked, "x", "steps_per_epoch", given.get("steps_per_epoch"))
         if (validation := given.get("validation_data")) is not None:
             reading.check_end(validation, "validation_data", "validation_steps", given.get("validation_steps"))
             given["validation_data"] = inputs.check_dataset(self, validation, "validation_data")
+        # Of what was given, not of the dataset that casts it, which is a new one each time.
         with self._readings.further(self, x) as rest:
-            return super().fit(rest, **given)
+            return super().fit(casting.as_given(rest, squeeze=self.loss_function is None), **given)
 
     def evaluate(self, x=None, *args, **kwargs):
         """Keras's `evaluate` on a finite dataset of meta-batches. `tfmeta.evaluate` adds the confidence interval."""
