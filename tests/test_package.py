@@ -26,7 +26,7 @@ LAYERS = (
     ("algorithms",),
     ("evaluation",),
     ("plotting", "checks"),
-    ("app",),
+    ("app", "notebook"),
 )
 
 

@@ -11,7 +11,7 @@ from tfmeta.machine.quiet_start import import_tensorflow
 import_tensorflow(sys.argv[0] if sys.argv else "")
 require_tensorflow()
 
-from tfmeta import checks, datasets, evaluation, functional, networks, plotting
+from tfmeta import checks, datasets, evaluation, functional, networks, notebook, plotting
 from tfmeta.algorithms.anil import ANIL
 from tfmeta.algorithms.boil import BOIL
 from tfmeta.algorithms.fine_tuning import FineTunedClassifier
@@ -63,6 +63,7 @@ __all__ = [
     "functional",
     "load_pretrained",
     "networks",
+    "notebook",
     "plot_adaptation_curve",
     "plot_confusion",
     "plot_embeddings",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import copy
 import io
 import os
 import re
@@ -23,6 +22,7 @@ from nbclient.exceptions import CellTimeoutError
 from PIL import Image
 
 FOLDER = Path(__file__).parent
+SOLUTIONS = FOLDER / "solutions"
 # Seconds for one cell. In quick mode the slowest takes 10 on two quiet cores; a machine may be several times slower.
 QUICK_LIMIT, FULL_LIMIT = 120, 1800
 
@@ -32,27 +32,45 @@ def notebooks(numbers: list[str] = ()) -> list[Path]:
     found = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
     unknown = set(numbers) - {path.name[:2] for path in found}
     if unknown:
-        raise SystemExit(f"there is no tutorial {', '.join(sorted(unknown))} in {FOLDER}")
+        raise SystemExit(
+            f"there is no tutorial {', '.join(sorted(unknown))} in {FOLDER}"
+        )
     return [path for path in found if not numbers or path.name[:2] in numbers]
 
 
-def execute(path: Path, *, quick: bool, limit: int | None = None) -> tuple[nbformat.NotebookNode, float]:
+def execute(
+    path: Path, *, quick: bool, limit: int | None = None
+) -> tuple[nbformat.NotebookNode, float]:
     """Run one notebook in a fresh kernel; returns it with its outputs, and the seconds after the setup cell.
 
-    Sliders need somebody to move them: what is stored has still pictures. A quick run draws both.
+    A quick run also tries the sliders, which what is stored does not hold, and each solution after its check.
     """
     notebook = nbformat.read(path, as_version=4)
     # The kernel chooses inline figures itself.
-    env = {name: value for name, value in os.environ.items() if name not in ("MPLBACKEND", "TFMETA_STATIC")}
-    env |= {"TFMETA_QUICK": "1"} if quick else {"TFMETA_QUICK": "0", "TFMETA_STATIC": "1"}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MPLBACKEND", "TFMETA_STATIC")
+    }
+    env |= (
+        {"TFMETA_QUICK": "1"}
+        if quick
+        else {"TFMETA_QUICK": "0", "TFMETA_STATIC": "1"}
+    )
     if quick:
-        notebook.cells = [copied for cell in notebook.cells for copied in (cell, *still(cell))]
+        notebook.cells = [
+            found
+            for cell in notebook.cells
+            for found in (cell, *solution(path, cell))
+        ]
     limit = limit or (QUICK_LIMIT if quick else FULL_LIMIT)
     clock: list[float] = []
     running: list[str] = []
 
     def note_start(cell, cell_index):
-        running[:] = [line for line in cell.source.splitlines() if line.strip()][:1]
+        running[:] = [
+            line for line in cell.source.splitlines() if line.strip()
+        ][:1]
 
     def note_end(cell, cell_index, execute_reply):
         clock.append(time.monotonic())
@@ -67,18 +85,29 @@ def execute(path: Path, *, quick: bool, limit: int | None = None) -> tuple[nbfor
     try:
         client.execute(env=env)
     except CellTimeoutError:
-        raise TimeoutError(f"{path.name}: no end after {limit} s of the cell that begins {running[0]!r}") from None
+        raise TimeoutError(
+            f"{path.name}: no end after {limit} s of the cell that begins {running[0]!r}"
+        ) from None
     return tidy(notebook), clock[-1] - clock[0]
 
 
-def still(cell: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """A copy of a cell with sliders that draws its still pictures; nothing for any other cell."""
-    if "figure:interactive" not in cell.metadata.get("tags", []):
-        return []
-    copied = copy.deepcopy(cell)
-    copied.id += "-still"
-    copied.source = f'import os; os.environ["TFMETA_STATIC"] = "1"\n{cell.source}'
-    return [copied]
+def solution(
+    path: Path, cell: nbformat.NotebookNode
+) -> list[nbformat.NotebookNode]:
+    """The solution of the exercise that a cell checks, as a cell; nothing for any other cell."""
+    names = [
+        tag.removeprefix("check:")
+        for tag in cell.metadata.get("tags", [])
+        if tag.startswith("check:")
+    ]
+    files = [SOLUTIONS / f"{path.name[:2]}_{name}.py" for name in names]
+    return [
+        nbformat.v4.new_code_cell(
+            file.read_text(encoding="utf-8"),
+            metadata={"tags": [f"solution:{name}"]},
+        )
+        for name, file in zip(names, files, strict=True)
+    ]
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -103,7 +132,9 @@ def smaller(png: str) -> str:
     """The same picture with 128 colours, about a third of the size; line drawings have no more."""
     packed = io.BytesIO()
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    picture.quantize(128, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    picture.quantize(128, dither=Image.Dither.NONE).save(
+        packed, "PNG", optimize=True
+    )
     return base64.b64encode(packed.getvalue()).decode()
 
 
@@ -112,7 +143,10 @@ def joined(outputs: list) -> list:
     found = []
     for output in outputs:
         before = found[-1] if found else {}
-        if output.get("output_type") == "stream" and before.get("name") == output.name:
+        if (
+            output.get("output_type") == "stream"
+            and before.get("name") == output.name
+        ):
             before.text += output.text
         else:
             found.append(output)
@@ -122,14 +156,24 @@ def joined(outputs: list) -> list:
 def main() -> int:
     """Execute what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("numbers", nargs="*", metavar="NN", help="numbers of tutorials, such as 03; all by default")
-    parser.add_argument("--quick", action="store_true", help="short run that writes nothing")
+    parser.add_argument(
+        "numbers",
+        nargs="*",
+        metavar="NN",
+        help="numbers of tutorials, such as 03; all by default",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="short run that writes nothing"
+    )
     arguments = parser.parse_args()
     for path in notebooks(arguments.numbers):
         print(f"{path.name} ...", end=" ", flush=True)
         notebook, seconds = execute(path, quick=arguments.quick)
         if not arguments.quick:
-            notebook.metadata["tfmeta"] = {"seconds_after_import": round(seconds), "cores": os.cpu_count()}
+            notebook.metadata["tfmeta"] = {
+                "seconds_after_import": round(seconds),
+                "cores": os.cpu_count(),
+            }
             beside = path.with_name(f".writing-{os.getpid()}-{path.name}")
             try:
                 nbformat.write(notebook, beside)

@@ -101,6 +101,21 @@ def test_a_stream_is_reproducible_and_starts_anywhere(tiny):
 
 
 @pytest.mark.slow
+def test_one_seed_changes_tasks_alike_in_batches_of_any_size(tiny):
+    def tasks(meta_batch_size):
+        sizes = {**SIZES, "meta_batch_size": meta_batch_size}
+        transforms = (augmentation.rotate_classes, augmentation.elastic, augmentation.label_noise)
+        stream = augmentation.augment(tfmeta.episode_dataset(tiny, **sizes, seed=1), *transforms, seed=2**35)
+        for episodes in stream.take(-(-6 // meta_batch_size)):
+            yield from zip(*(tensor.numpy() for tensor in episodes), strict=True)
+
+    for one, two, six in zip(tasks(1), tasks(2), tasks(6), strict=True):
+        for a, b, c in zip(one, two, six, strict=True):
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_array_equal(a, c)
+
+
+@pytest.mark.slow
 def test_a_learner_trains_on_augmented_episodes(tiny):
     stream = augmentation.augment(
         tfmeta.episode_dataset(tiny, **SIZES, seed=0),

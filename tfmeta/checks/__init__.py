@@ -13,7 +13,10 @@ from tfmeta.checks.comparisons import paired_difference
 from tfmeta.checks.episodes import sample_episode
 from tfmeta.checks.gradients import detect_assign, quadratic_meta_gradient
 from tfmeta.checks.heads import prototypical_head
+from tfmeta.checks.prediction import predict
 from tfmeta.checks.prototypes import prototypical_logits
+from tfmeta.checks.quiz import quiz
+from tfmeta.checks.record import progress
 from tfmeta.checks.report import Result
 from tfmeta.checks.updates import masked_update, meta_sgd_update, reptile_update
 
@@ -26,9 +29,12 @@ __all__ = [
     "meta_sgd_update",
     "one_query_evaluation",
     "paired_difference",
+    "predict",
+    "progress",
     "prototypical_head",
     "prototypical_logits",
     "quadratic_meta_gradient",
+    "quiz",
     "reptile_update",
     "sample_episode",
 ]

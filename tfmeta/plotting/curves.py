@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmeta.evaluation.curves import AdaptationCurve
-from tfmeta.plotting.palette import BEFORE, COLOURS, axes_or_new
+from tfmeta.plotting.palette import BEFORE, COLOURS, METHOD_COLOURS, axes_or_new, method_named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +50,7 @@ def plot_adaptation_curve(
     # The legend of several curves stands beside the axes: within, it would lie on one of them.
     several = len(curves) > 1
     ax = axes_or_new(ax, figsize=(7.0 if several else 5.0, 3.4))
-    for one, colour in zip(curves, COLOURS * len(curves), strict=False):
+    for one, colour in zip(curves, _colours([one.label for one in curves]), strict=True):
         steps = np.arange(one.inner_steps + 1)
         prefix = f"{one.label}, " if several else ""
         for part, style, filled in (("query", "-", "white"), ("support", ":", colour)):
@@ -72,3 +72,15 @@ def plot_adaptation_curve(
     counts = " and ".join(str(n) for n in sorted({one.episodes for one in curves}))
     ax.set_title(f"mean and 95 % interval over n = {counts} episodes", fontsize="medium")
     return ax
+
+
+def _colours(labels: list[str]) -> list[str]:
+    """A method's own colour for a curve that is labelled with it; for others, and for a second one, those left over."""
+    found: list[str | None] = []
+    for label in labels:
+        own = METHOD_COLOURS.get(method_named(label) or "")
+        found.append(None if own in found else own)
+    left = iter(
+        [colour for colour in (*COLOURS, *METHOD_COLOURS.values()) if colour not in found] + [BEFORE] * len(labels)
+    )
+    return [colour or next(left) for colour in found]

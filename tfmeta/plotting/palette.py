@@ -1,5 +1,5 @@
 """One style throughout: support filled, query hollow, before adaptation grey and dashed, after adaptation solid, one
-colour-blind-safe colour per method or class, and the 95 % interval always drawn and named with its n.
+colour-blind-safe colour per method and per class, and the 95 % interval always drawn and named with its n.
 
 Every function that draws takes an axes and returns it.
 """
@@ -15,6 +15,78 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 BEFORE = "#7f7f7f"
 MARKERS = "os^Dvp"  # from the seventh class on colours come again, with another marker
+
+# One colour and one marker per method, in every notebook, table and figure. Colours of Okabe and Ito, and of Paul Tol's
+# "muted" scheme (2021, https://personal.sron.nl/~pault/); with thirteen methods, near colours differ in their marker.
+METHOD_COLOURS = {
+    "MAML": "#0072B2",
+    "FOMAML": "#56B4E9",
+    "MAML++": "#332288",
+    "Reptile": "#E69F00",
+    "Meta-SGD": "#999933",
+    "ANIL": "#CC79A7",
+    "BOIL": "#882255",
+    "Proto-MAML": "#D55E00",
+    "ProtoNet": "#009E73",
+    "matching": "#44AA99",
+    "nearest neighbour": "#555555",
+    "fine-tuning": "#661100",
+    "joint training": "#A65628",
+}
+METHOD_MARKERS = dict(zip(METHOD_COLOURS, "osD^vphXo<*P8", strict=True))
+# Names of learners and of presets, for the same methods.
+_ALIASES = {
+    "mamlplusplus": "MAML++",
+    "metasgd": "Meta-SGD",
+    "protomaml": "Proto-MAML",
+    "prototypicalnetwork": "ProtoNet",
+    "prototypical": "ProtoNet",
+    "prototypicalnetworks": "ProtoNet",
+    "matchingnetwork": "matching",
+    "matchingnetworks": "matching",
+    "nearestneighbor": "nearest neighbour",
+    "finetunedclassifier": "fine-tuning",
+    "jointtraining": "joint training",
+    "trainedjointly": "joint training",
+}
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum() or letter == "+")
+
+
+_KNOWN = {_plain(name): name for name in METHOD_COLOURS} | _ALIASES
+
+
+def method_named(name: str) -> str | None:
+    """The method that a name stands for.
+
+    Args:
+        name: a method's name in any spelling, a learner's class name or its label, such as `"ProtoNet"`,
+            `"PrototypicalNetwork"` or `"prototypical"`.
+
+    Returns:
+        Its name in `METHOD_COLOURS`, or `None` for any other name.
+    """
+    return _KNOWN.get(_plain(name))
+
+
+def method_style(name: str) -> dict[str, str]:
+    """Colour and marker of a method, for Matplotlib.
+
+    Args:
+        name: as in `method_named`.
+
+    Returns:
+        `{"color": ..., "marker": ...}`.
+
+    Raises:
+        ValueError: if no method has that name.
+    """
+    method = method_named(name)
+    if method is None:
+        raise ValueError(f"name must be one of {', '.join(METHOD_COLOURS)}. Received: name={name!r}")
+    return {"color": METHOD_COLOURS[method], "marker": METHOD_MARKERS[method]}
 
 
 def axes_or_new(ax: Axes | None, **size) -> Axes:

@@ -24,8 +24,10 @@ def augment(dataset: tf.data.Dataset, *transforms: Transform, seed: int, start: 
     Args:
         dataset: meta-batches, `episode_dataset(...)`.
         transforms: `rotate_classes`, or `functools.partial(shift, pixels=2)`: functions of an `Episode` whose tensors
-            have a leading axis `[meta_batch_size]` and a key (integers `[2]`), that return such an `Episode`.
-        seed: whole number.
+            have a leading axis and a key (integers `[2]`), that return such an `Episode`. Each task comes to them by
+            itself, as a meta-batch of one, with a key of its own.
+        seed: whole number; the same seed changes the hundredth task in the same way, whatever the size of the
+            meta-batches is.
         start: number of meta-batches that the dataset itself has passed over (`episode_dataset(start=...)`).
 
     Returns:
@@ -51,14 +53,25 @@ def augment(dataset: tf.data.Dataset, *transforms: Transform, seed: int, start: 
     check_steps(start=start)
     base = tf.constant([seed % 2**31, seed // 2**31], tf.int64)
 
-    @tf.autograph.experimental.do_not_convert
-    def apply(number: tf.Tensor, episode: Episode) -> Episode:
+    def of_one_task(number: tf.Tensor, episode: Episode) -> Episode:
         keys = tf.random.split(tf.random.experimental.stateless_fold_in(base, number), len(transforms))
+        episode = Episode(*(tensor[None] for tensor in episode))
         for i, transform in enumerate(transforms):
             episode = transform(episode, keys[i])
             if not isinstance(episode, Episode):
                 raise TypeError(f"transforms must return an Episode. Received: {episode!r} of transforms[{i}]")
-        return episode
+        return Episode(*(tensor[0] for tensor in episode))
+
+    @tf.autograph.experimental.do_not_convert
+    def apply(number: tf.Tensor, episode: Episode) -> Episode:
+        tasks = tf.shape(episode.support_y, tf.int64)[0]
+        signature = Episode(*(tf.TensorSpec(None, tensor.dtype) for tensor in episode))
+        found = tf.map_fn(
+            lambda task: of_one_task(*task), (number * tasks + tf.range(tasks), episode), fn_output_signature=signature
+        )
+        for changed, tensor in zip(found, episode, strict=True):
+            changed.set_shape(tensor.shape)
+        return found
 
     stream = stream_of(dataset)
     augmented = dataset.enumerate(start).map(apply).prefetch(2)

@@ -89,34 +89,50 @@ class _Sampler:
         self.largest = int(counts.max())
 
     def __call__(self, counter: tf.Tensor, meta_batch_size: int) -> tuple[Episode, EpisodeIds]:
-        """Draw the meta-batch with this number. Shapes in the comments: B tasks, N ways, K shots, Q queries."""
-        key = tf.random.experimental.stateless_fold_in(self.seed, counter)
-        for_classes, for_images, for_support, for_query = tf.unstack(tf.random.split(key, 4))
-        n_way, k_shot, n_query = draw_sizes(self.sizes, key)
+        """Draw the meta-batch with this number. Shapes in the comments: B tasks, N ways, K shots, Q queries.
 
-        # The k largest of n uniform numbers are k distinct items in random order.
-        keys = tf.random.stateless_uniform([meta_batch_size, self.n_classes], for_classes)
-        classes = tf.math.top_k(keys, n_way).indices  # [B, N]: position in this list is the label
-        keys = tf.random.stateless_uniform([meta_batch_size, n_way, self.largest], for_images)
-        exists = tf.sequence_mask(tf.gather(self.counts, classes), self.largest)  # [B, N, largest class]
-        within = tf.math.top_k(tf.where(exists, keys, -1.0), k_shot + n_query).indices
-        rows = tf.gather(self.first, classes)[..., None] + within  # [B, N, K + Q] rows of images
-
-        support, support_y = _shuffled(rows[..., :k_shot], n_way, k_shot, for_support)
-        query, query_y = _shuffled(rows[..., k_shot:], n_way, n_query, for_query)
+        Each episode is drawn with its own number in the stream as the key, so that the hundredth episode of a seed is
+        the same one in batches of any size.
+        """
+        sizes = draw_sizes(self.sizes, tf.random.experimental.stateless_fold_in(self.seed, counter))
+        first = counter * meta_batch_size
+        if meta_batch_size == 1:
+            drawn = [part[None] for part in self._rows(first, sizes)]
+        else:
+            numbers = first + tf.range(meta_batch_size, dtype=tf.int64)
+            drawn = tf.map_fn(lambda number: self._rows(number, sizes), numbers, fn_output_signature=(tf.int32,) * 5)
+        classes, support, support_y, query, query_y = drawn  # [B, N], [B, N * K] twice, [B, N * Q] twice
         episode = Episode(self._pixels(support), support_y, self._pixels(query), query_y)
         return episode, EpisodeIds(classes, support, query)
+
+    def _rows(self, number: tf.Tensor, sizes) -> tuple[tf.Tensor, ...]:
+        """Classes, and rows and labels of the support and of the query set, of the episode with this number."""
+        n_way, k_shot, n_query = sizes
+        key = tf.random.experimental.stateless_fold_in(self.seed, number)
+        for_classes, for_images, for_support, for_query = tf.unstack(tf.random.split(key, 4))
+
+        # The k largest of n uniform numbers are k distinct items in random order.
+        keys = tf.random.stateless_uniform([self.n_classes], for_classes)
+        classes = tf.math.top_k(keys, n_way).indices  # [N]: position in this list is the label
+        keys = tf.random.stateless_uniform([n_way, self.largest], for_images)
+        exists = tf.sequence_mask(tf.gather(self.counts, classes), self.largest)  # [N, largest class]
+        within = tf.math.top_k(tf.where(exists, keys, -1.0), k_shot + n_query).indices
+        rows = tf.gather(self.first, classes)[:, None] + within  # [N, K + Q] rows of images
+
+        support, support_y = _shuffled(rows[:, :k_shot], n_way, k_shot, for_support)
+        query, query_y = _shuffled(rows[:, k_shot:], n_way, n_query, for_query)
+        return classes, support, support_y, query, query_y
 
     def _pixels(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.gather(self.images, rows), tf.float32) * (1.0 / 255.0)
 
 
 def _shuffled(rows: tf.Tensor, n_way, per_class, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rows `[B, N, per_class]` and their labels, in an order `[B, N * per_class]` that says nothing about the label."""
-    batch, n = rows.shape[0], n_way * per_class
+    """Rows `[N, per_class]` and their labels, in an order `[N * per_class]` that says nothing about the label."""
+    n = n_way * per_class
     labels = tf.repeat(tf.range(n_way, dtype=tf.int32), per_class)
-    order = tf.argsort(tf.random.stateless_uniform([batch, n], key), axis=1)
-    return tf.gather(tf.reshape(rows, [batch, n]), order, batch_dims=1), tf.gather(labels, order)
+    order = tf.argsort(tf.random.stateless_uniform([n], key))
+    return tf.gather(tf.reshape(rows, [n]), order), tf.gather(labels, order)
 
 
 def sample_episode(
@@ -171,7 +187,8 @@ def episode_dataset(
         k_shot: support images per class, likewise.
         n_query: query images per class, likewise.
         meta_batch_size: episodes in a meta-batch.
-        seed: whole number; the same seed gives the same stream.
+        seed: whole number; the same seed gives the same episodes in the same order, whatever the size of the
+            meta-batches is (where sizes are ranges, each meta-batch draws its own).
         start: number of meta-batches to pass over, without drawing them, so that a run can be resumed.
         with_ids: say beside each meta-batch which classes and images it holds.
 

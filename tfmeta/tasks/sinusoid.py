@@ -33,7 +33,8 @@ def sinusoid_episodes(
         k_shot: labelled points of a task.
         n_query: points to be judged on.
         meta_batch_size: tasks in a meta-batch.
-        seed: whole number; the same seed gives the same stream.
+        seed: whole number; the same seed gives the same tasks in the same order, whatever the size of the
+            meta-batches is.
         amplitudes: lowest and highest A; uniform between.
         phases: lowest and highest phase in radians; uniform between.
         start: number of meta-batches to pass over, so that a run can be resumed.
@@ -60,18 +61,23 @@ def sinusoid_episodes(
         ):
             raise ValueError(f"{name} must be (lowest, highest), finite. Received: {name}={limits!r}")
     threads.prefer_tasks()
-    key = tf.constant([seed % 2**31, seed // 2**31], tf.int64)
+    base = tf.constant([seed % 2**31, seed // 2**31], tf.int64)
+
+    def numbers(task: tf.Tensor) -> tf.Tensor:
+        # Amplitude, phase and points of one task, uniform in [0, 1). Its number is the key: one seed, one task number,
+        # one task, in meta-batches of any size.
+        key = tf.random.experimental.stateless_fold_in(base, task)
+        return tf.random.stateless_uniform([2 + k_shot + n_query], key)
 
     def draw(counter: tf.Tensor) -> Episode:
-        keys = tf.unstack(tf.random.split(tf.random.experimental.stateless_fold_in(key, counter), 3))
+        tasks = counter * meta_batch_size + tf.range(meta_batch_size, dtype=tf.int64)
+        drawn = tf.map_fn(numbers, tasks, fn_output_signature=tf.float32)[..., None]
 
-        def uniform(shape, key, limits):
-            # maxval is exclusive and must exceed minval, hence the explicit scaling: limits may be equal.
-            return limits[0] + (limits[1] - limits[0]) * tf.random.stateless_uniform(shape, key)
+        def uniform(values, limits):
+            return limits[0] + (limits[1] - limits[0]) * values
 
-        amplitude = uniform([meta_batch_size, 1, 1], keys[0], amplitudes)
-        phase = uniform([meta_batch_size, 1, 1], keys[1], phases)
-        x = uniform([meta_batch_size, k_shot + n_query, 1], keys[2], INPUTS)
+        amplitude, phase = uniform(drawn[:, :1], amplitudes), uniform(drawn[:, 1:2], phases)
+        x = uniform(drawn[:, 2:], INPUTS)
         y = amplitude * tf.sin(x - phase)
         return Episode(x[:, :k_shot], y[:, :k_shot], x[:, k_shot:], y[:, k_shot:])
 
