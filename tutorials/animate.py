@@ -19,9 +19,8 @@ import keras
 import matplotlib
 import numpy as np
 import tensorflow as tf
-from PIL import Image
-
 import tfmeta
+from PIL import Image
 from tfmeta.plotting import BEFORE, COLOURS
 
 matplotlib.use("Agg")

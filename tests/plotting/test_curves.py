@@ -6,7 +6,7 @@ import pytest
 
 import tfmeta
 from tests.plotting.drawings import assert_whole, curve, words
-from tfmeta.plotting import BEFORE, COLOURS
+from tfmeta.plotting import BEFORE, METHOD_COLOURS
 
 
 @pytest.mark.parametrize(("quantity", "scale"), [("accuracy", 100.0), ("loss", 1.0)])
@@ -37,7 +37,9 @@ def test_several_curves_have_names_colours_and_a_legend_beside_them():
     ax = tfmeta.plot_adaptation_curve([curve(), curve("FOMAML", seed=1, episodes=20)])
     names = [f"{who}, {part}" for who in ("MAML", "FOMAML") for part in ("query", "support")]
     assert words(ax.get_legend().get_texts()) == [*names, "MAML, query, before adaptation"]
-    assert [line.get_color() for line in ax.lines] == [COLOURS[0]] * 2 + [COLOURS[1]] * 2 + [BEFORE]
+    assert [line.get_color() for line in ax.lines] == [
+        METHOD_COLOURS["MAML"], METHOD_COLOURS["MAML"], METHOD_COLOURS["FOMAML"], METHOD_COLOURS["FOMAML"], BEFORE
+    ]  # fmt: skip
     assert "n = 20 and 50 episodes" in ax.get_title()
     assert_whole(ax)
     assert not ax.get_legend().get_window_extent().overlaps(ax.get_window_extent())

@@ -65,7 +65,7 @@ class Prediction:
     def _right(self, measured: Any, within: float) -> bool:
         if self.choices:
             return self.guess == measured
-        return bool(abs(self.guess - measured) <= within * abs(measured))  # never where either is not a number
+        return math.isfinite(measured) and bool(abs(self.guess - measured) <= within * abs(measured))
 
     def _verdict(self, measured: Any, right: bool) -> str:
         if self.choices or not math.isfinite(measured):

@@ -2,16 +2,19 @@
 
 from tfmeta.evaluation.curves import AdaptationCurve, adaptation_curve
 from tfmeta.evaluation.details import ClassScore, ScoreDetails
+from tfmeta.evaluation.pairs import PairedDifference, paired_difference
 from tfmeta.evaluation.regression import RegressionScore
 from tfmeta.evaluation.scores import Score, confidence_interval, evaluate
 
 __all__ = [
     "AdaptationCurve",
     "ClassScore",
+    "PairedDifference",
     "RegressionScore",
     "Score",
     "ScoreDetails",
     "adaptation_curve",
     "confidence_interval",
     "evaluate",
+    "paired_difference",
 ]

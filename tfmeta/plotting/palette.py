@@ -33,7 +33,7 @@ METHOD_COLOURS = {
     "fine-tuning": "#661100",
     "joint training": "#A65628",
 }
-METHOD_MARKERS = dict(zip(METHOD_COLOURS, "osD^vphXo<*P8", strict=True))
+METHOD_MARKERS = dict(zip(METHOD_COLOURS, "osD^vphXP<>*8", strict=True))
 # Names of learners and of presets, for the same methods.
 _ALIASES = {
     "mamlplusplus": "MAML++",
