@@ -78,4 +78,4 @@ def quiz(notebook: str, answers: Sequence[str] | Any = ...) -> Result:
 
 
 def _say(text: str, indent: int = 3) -> None:
-    print(textwrap.fill(text, width=78, subsequent_indent=" " * indent))
+    print(textwrap.fill(text, width=78, subsequent_indent=" " * indent, break_on_hyphens=False))
