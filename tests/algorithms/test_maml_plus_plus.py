@@ -179,6 +179,20 @@ def test_one_query_at_a_time_uses_the_moving_averages(stream):
     assert learner.batch_norm_mode(transductive=False) == "moving averages of the inner step"
     assert np.abs(learner.query_outputs(episode) - alone).max() > 1e-3
 
+    # In MAML's mode a query shares its batch with the support set, and the moving averages play no part.
+    other = type(learner).from_config(learner.get_config() | {"single_query": "support"})
+    other.set_weights(learner.get_weights())
+    for table in other.moving:
+        table.assign(table + 100.0)
+    beside = [
+        learner.query_outputs(episode._replace(query_x=tf.concat([episode.support_x, query[None]], axis=0))).numpy()[-1]
+        for query in episode.query_x
+    ]
+    np.testing.assert_allclose(other.query_outputs(episode, transductive=False), beside, rtol=1e-4, atol=1e-4)
+    assert other.batch_norm_mode(transductive=False) == "statistics of the support set and one query"
+    with pytest.raises(ValueError, match=r"'moving' or 'support'. Received: single_query='batch'"):
+        type(learner)(learner.network, single_query="batch")
+
 
 def test_bad_settings_are_named():
     for options, message in (

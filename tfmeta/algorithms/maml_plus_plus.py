@@ -62,8 +62,10 @@ class MAMLPlusPlus(EpisodicLearner):
         multi_step_loss: number of outer steps over which the loss moves from all inner steps to the last one (the
             paper's code: 10 to 15 epochs), whose queries alone are judged from then on; 0 for that from the start.
         per_step_batch_norm: batch norm has its own scale, offset and moving averages after each number of inner steps,
-            and scale and offset are not adapted. Judged with `transductive=False`, queries are then normalised by the
-            moving averages instead of by their own statistics.
+            and scale and offset are not adapted.
+        single_query: what normalises a query that is judged by itself (`transductive=False`) with batch norm per step:
+            `"moving"`, the moving averages of its step, or `"support"`, the statistics of the support set and the
+            query, as in `MAML`.
         first_order_steps: number of outer steps at the start that use first-order gradients.
         gradient_mode: `"nested"` or `"mixed"`, as for `MAML`.
         loss: as for `MAML`.
@@ -91,6 +93,7 @@ class MAMLPlusPlus(EpisodicLearner):
         learn_rates: bool = True,
         multi_step_loss: int = 1000,
         per_step_batch_norm: bool = True,
+        single_query: str = "moving",
         first_order_steps: int = 0,
         gradient_mode: str = "nested",
         loss=None,
@@ -101,6 +104,8 @@ class MAMLPlusPlus(EpisodicLearner):
         check_steps(multi_step_loss=multi_step_loss, first_order_steps=first_order_steps)
         check_gradient_mode(gradient_mode)
         check_flags(learn_rates=learn_rates, per_step_batch_norm=per_step_batch_norm)
+        if single_query not in ("moving", "support"):
+            raise ValueError(f"single_query must be 'moving' or 'support'. Received: single_query={single_query!r}")
         if inner_steps == 0:
             raise ValueError("inner_steps must be a whole number of at least 1. Received: inner_steps=0")
         super().__init__(network, inner_steps=inner_steps, eval_inner_steps=eval_inner_steps, loss=loss, name=name)
@@ -108,6 +113,7 @@ class MAMLPlusPlus(EpisodicLearner):
         self.learn_rates = learn_rates
         self.multi_step_loss = multi_step_loss
         self.per_step_batch_norm = per_step_batch_norm
+        self.single_query = single_query
         self.first_order_steps = first_order_steps
         self.gradient_mode = gradient_mode
         normalisers = copies.batch_norm_layers(network) if per_step_batch_norm else []
@@ -139,6 +145,7 @@ class MAMLPlusPlus(EpisodicLearner):
     @property
     def method(self) -> Method:
         """The inner loop moves theta; batch norm's tables come after theta and stay where they are."""
+        by_moving_averages = self.moving and self.single_query == "moving"
         return plain(
             self.network,
             own={"rates": self.rates, "scales": self.scales},
@@ -151,7 +158,7 @@ class MAMLPlusPlus(EpisodicLearner):
             gradient_mode=self.gradient_mode,
             task_gradient=self._task_gradient,
             statistics=self.moving,
-            alone=(self._alone, "moving averages of the inner step") if self.moving else None,
+            alone=(self._alone, "moving averages of the inner step") if by_moving_averages else None,
             weights=lambda fast, k: self._weights(fast, tf.constant(k)),
             call=self._unadapted if self.scales else None,
             settings={} if self.learn_rates else {"inner_lr": self.inner_lr},

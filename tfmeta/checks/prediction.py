@@ -49,7 +49,7 @@ class Prediction:
             raise ValueError(f"measured must be one of {self.choices}. Received: measured={measured!r}")
         if not self.choices and not isinstance(measured, numbers.Real):
             raise TypeError(f"measured must be a number. Received: measured={measured!r}")
-        shown = measured if self.choices else f"{float(measured):.3g}"
+        shown = measured if self.choices else _short(float(measured))
         right = self.guess is not None and self._right(measured, within)
         if self.guess is None:
             print(f"[ ] {self.question}: you made no guess. Measured: {shown}")
@@ -79,6 +79,11 @@ class Prediction:
 
     def _ipython_display_(self) -> None:
         """Nothing: what there is to say has been printed."""
+
+
+def _short(number: float) -> str:
+    """Three digits, and all digits before the point."""
+    return f"{number:.0f}" if 100 <= abs(number) < 1e6 else f"{number:.3g}"
 
 
 _made: dict[str, Prediction] = {}
