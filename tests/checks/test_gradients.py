@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfmeta import checks, functional
-from tfmeta.checks.gradients import squared_error
+from tfmeta.checks.problems import squared_error
 from tfmeta.core.episode import Episode
 
 
