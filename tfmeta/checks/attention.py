@@ -87,10 +87,8 @@ def _examine_values(found, support, labels, query, n_way: int, scale: float) -> 
         (softmax(scale * products / of_query) @ members, one_side.format("query", "support set")),
         (softmax(scale * products / of_support) @ members, one_side.format("support set", "query")),
         (softmax(-scale * cosines) @ members,
-         "the sign is wrong: the *least* similar support item gets the most attention. A cosine is a similarity, so no "
-         "minus; a distance would need one. (keras.losses.cosine_similarity returns minus the cosine.)"),
-        (softmax(scale * (1 - cosines)) @ members,
-         "this is a softmax of the cosine *distance*, 1 - cosine: the least similar item gets the most attention."),
+         "the sign is wrong: the *least* similar support item gets the most attention. A cosine is a similarity, so "
+         "neither minus it nor the distance 1 - cosine. (keras.losses.cosine_similarity returns minus the cosine.)"),
         (softmax(-scale * distances) @ members, "these are Euclidean distances. Equation 1 has the cosine."),
         (softmax(-scale * distances**2) @ members, "these are squared distances. Equation 1 has the cosine."),
         (softmax(scale * cosines, axis=0) @ members,
