@@ -79,7 +79,10 @@ RIGHT = [
     ("an Episode", then(Episode)),
     ("labels as int32", then(lambda sx, sy, qx, qy: (sx, sy.astype(np.int32), qx, qy.astype(np.float32)))),
     ("shuffled sets", then(shuffled_sets)),
-    ("permutations", draw(lambda y, n, rng: rng.permutation(np.unique(y))[:n], lambda p, n, rng: rng.permutation(p)[:n])),
+    (
+        "permutations",
+        draw(lambda y, n, rng: rng.permutation(np.unique(y))[:n], lambda p, n, rng: rng.permutation(p)[:n]),
+    ),
     ("queries first", draw(split=lambda rows, k: (rows[-k:], rows[:-k]))),
     (
         "two draws",

@@ -15,7 +15,7 @@ def exact_quadratic(theta, A, b, inner_lr):
 
 def by_tapes(theta, A, b, inner_lr, watch=True):
     """The same by automatic differentiation, with a tensor as the answer."""
-    theta, A, b = tf.constant(theta), tf.constant(A), tf.constant(b)
+    theta, A, b = (tf.convert_to_tensor(part) for part in (theta, A, b))
 
     def loss(t):
         return tf.tensordot(t, tf.linalg.matvec(A, t), 1) / 2 - tf.tensordot(b, t, 1)
@@ -30,7 +30,9 @@ def by_tapes(theta, A, b, inner_lr, watch=True):
     return outer.gradient(value, theta)
 
 
-def on_quadratic(outer=lambda adapted, A, b: A @ adapted - b, factor=lambda eye, A, a: eye - a * A, sign=1.0, rate=None):
+def on_quadratic(
+    outer=lambda adapted, A, b: A @ adapted - b, factor=lambda eye, A, a: eye - a * A, sign=1.0, rate=None
+):
     """The exact answer with one thing changed."""
 
     def answer(theta, A, b, a):
@@ -94,8 +96,8 @@ WRONG_QUADRATIC = [
     ("a matrix full of ones", on_quadratic(factor=lambda eye, A, a: 1 - a * A)),
     ("b is missing in the gradient at theta'", on_quadratic(outer=lambda adapted, A, b: A @ adapted)),
     ("b is missing in the inner step", lambda t, A, b, a: exact_quadratic(t, A, 0 * b, a) - (b - a * A @ b)),
-    ("the inner step climbs", on_quadratic(sign=-1.0)),
-    ("alpha is missing in the inner step", on_quadratic(rate=1.0)),
+    ("or the inner step climbs", on_quadratic(sign=-1.0)),
+    ("or in the inner step", on_quadratic(rate=1.0)),
     ("multiplied theta' itself", on_quadratic(outer=lambda adapted, A, b: adapted)),
     ("not a gradient", lambda t, A, b, a: t - a * (A @ t - b)),
     ("theta after an outer step", lambda t, A, b, a: t - a * exact_quadratic(t, A, b, a)),
@@ -239,6 +241,11 @@ def sums(targets, outputs):
     return tf.reduce_sum((targets - outputs) ** 2)
 
 
+def fast_weights(learner, episode, inner_lr):
+    theta = functional.values(learner.trainable_variables)
+    return functional.adapt(learner, theta, *episode[:2], inner_lr=inner_lr, inner_steps=1, loss=squared_error)
+
+
 def after_a_step(learner, episode, inner_lr):
     theta = functional.values(learner.trainable_variables)
     return [w - inner_lr * g for w, g in zip(theta, exact(learner, episode, inner_lr), strict=True)]
@@ -264,8 +271,7 @@ WRONG = [
     ("the inner step climbs", through_the_model(sign=-1.0)),
     ("inner_lr is missing", through_the_model(rate=1.0)),
     ("descent direction", lambda *args: [-g for g in exact(*args)]),
-    ("this is theta', the fast weights", lambda learner, e, a: functional.adapt(
-        learner, functional.values(learner.trainable_variables), *e[:2], inner_lr=a, inner_steps=1, loss=squared_error)),
+    ("this is theta', the fast weights", fast_weights),
     ("the model's weights. Return", lambda learner, *_: functional.values(learner.trainable_variables)),
     ("this is a new theta", after_a_step),
     ("both losses are sums", through_the_model(loss=sums)),
@@ -273,7 +279,7 @@ WRONG = [
     ("relative error against the exact gradient", through_the_model(loss=lambda y, f: 0.5 * squared_error(y, f))),
     ("one gradient per trainable variable", lambda *_: [tf.zeros(3)]),
     ("must have the shapes", lambda learner, *_: [tf.zeros(3)] * len(learner.trainable_variables)),
-]  # fmt: skip
+]
 
 
 @rows(WRONG)

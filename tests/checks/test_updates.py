@@ -173,7 +173,10 @@ WRONG_MASK = [
     ("this climbs", mask(lambda w, d, lr: w + lr * d)),
     ("inner_lr is missing", mask(lambda w, d, lr: w - d)),
     ("became its gradient", mask(step, lambda w, d, lr: d)),
-    ("only the tensors that adapt", lambda p, g, lr, on: [n for n, o in zip(masked(p, g, lr, on), on, strict=True) if o]),
+    (
+        "only the tensors that adapt",
+        lambda p, g, lr, on: [n for n, o in zip(masked(p, g, lr, on), on, strict=True) if o],
+    ),
     ("in another order", lambda *args: masked(*args)[::-1]),
     ("wrote into the list `params`", in_place(masked)),
     ("an adapted tensor must be", lambda p, g, lr, on: masked(p, g, 2 * lr, on)),

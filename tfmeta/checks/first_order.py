@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta import functional
-from tfmeta.checks.problems import squared_error
+from tfmeta.checks.problems import small_forward, squared_error
 from tfmeta.checks.values import as_array, distance
 from tfmeta.core.episode import Episode
 
@@ -22,7 +22,7 @@ OTHER = (
 )
 
 
-def why_first_order(network, theta: Sequence, episode: Episode, inner_lr: float, slope: Sequence) -> str:
+def why_first_order(theta: Sequence, episode: Episode, inner_lr: float, slope: Sequence) -> str:
     """What has cut the path from theta to theta' where the result is grad L_Q(theta') alone.
 
     The sum of that gradient's entries has a derivative of its own with respect to theta: the Hessian of the query loss
@@ -30,8 +30,7 @@ def why_first_order(network, theta: Sequence, episode: Episode, inner_lr: float,
     it should and only the wrong gradient was asked for.
 
     Args:
-        network: a built Keras model.
-        theta: its parameters.
+        theta: parameters of `small_forward`.
         episode: one task, or a meta-batch whose mean was taken.
         inner_lr: alpha.
         slope: that derivative of the answer, as a tape around it found it.
@@ -48,11 +47,11 @@ def why_first_order(network, theta: Sequence, episode: Episode, inner_lr: float,
         totals = []
         for task in _tasks(episode):
             fast = functional.adapt(
-                network, theta, *task[:2], inner_lr=inner_lr, inner_steps=1, loss=squared_error, first_order=True
+                small_forward, theta, *task[:2], inner_lr=inner_lr, inner_steps=1, loss=squared_error, first_order=True
             )
             with tf.GradientTape() as judge:
                 judge.watch(fast)
-                loss = squared_error(task[3], functional.forward(network, fast, task[2]))
+                loss = squared_error(task[3], small_forward(fast, task[2]))
             totals.append(tf.add_n([tf.reduce_sum(g) for g in judge.gradient(loss, fast)]))
         total = tf.reduce_mean(tf.stack(totals))
     stopped = tape.gradient(total, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO)

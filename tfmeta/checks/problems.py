@@ -34,6 +34,12 @@ def small_regression(seed: int, dtype: str = "float64", tasks: tuple[int, ...] =
     return network, Episode(*(tf.constant(part, dtype) for part in parts))
 
 
+def small_forward(params, x):
+    """The network of `small_regression` as a function of its weights: what answers are compared with, and quick."""
+    kernel, bias, second, second_bias = params
+    return tf.matmul(tf.tanh(tf.matmul(x, kernel) + bias), second) + second_bias
+
+
 def small_classification(seed: int, n_way: int, k_shot: int, n_query: int, dim: int) -> Episode:
     """A task of overlapping classes with shuffled labels, in single precision."""
     rng = np.random.default_rng(seed)

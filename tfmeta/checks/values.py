@@ -95,6 +95,23 @@ def refuse_known(found: Sequence, known: Iterable[tuple[Sequence, str]], *, tole
         require(distance(found, values) > tolerance, message)
 
 
+class Remembered:
+    """Known wrong answers that are computed one by one, when they are first asked for, and kept for the next check.
+
+    Args:
+        known: pairs of arrays and words, as `refuse_known` takes them.
+    """
+
+    def __init__(self, known: Iterable[tuple[Sequence, str]]):
+        self._rest, self._kept = iter(known), []
+
+    def __iter__(self):
+        yield from self._kept
+        for values, message in self._rest:
+            self._kept.append(([np.asarray(value) for value in values], message))
+            yield self._kept[-1]
+
+
 def same_objects(given: Sequence, before: Sequence) -> bool:
     """Whether a list that an answer was given still holds what it held."""
     return len(given) == len(before) and all(a is b for a, b in zip(given, before, strict=True))
