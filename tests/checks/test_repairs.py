@@ -235,7 +235,7 @@ WRONG = [
     ("the optimizer was applied to theta'", applied_to_fast),
     ("the head as it was before the inner step", repaired(task_head=lambda head: head)),
     ("only the head took the inner step", repaired(change=only_head)),
-    ("only the body took the inner step", repaired(change=only_body)),
+    ("only the body was adapted", repaired(change=only_body)),
     ("nothing was adapted", repaired(rate=lambda lr: 0.0)),
     ("the inner step climbs", repaired(sign=-1.0)),
     ("inner_lr is missing", repaired(rate=lambda lr: 1.0)),

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from pathlib import Path
 
 import keras
 import pytest
@@ -151,7 +152,9 @@ class Divides(keras.Model):
 )
 def test_an_error_is_located_in_the_readers_own_lines(check, answer, line):
     message = check(answer).message
-    number = next(i for i, text in enumerate(open(__file__), start=1) if text.strip().startswith(line))
+    number = next(
+        i for i, text in enumerate(Path(__file__).read_text().splitlines(), start=1) if text.strip().startswith(line)
+    )
     assert f"(in line {number}: {line}" in message
 
 

@@ -1,4 +1,4 @@
-"""The check of a prototypical network's `train_step` in Keras: right ones of many kinds pass, wrong ones are told why."""
+"""The check of a prototypical network's `train_step`: right ones of many kinds pass, wrong ones are told why."""
 
 import keras
 import numpy as np
@@ -72,7 +72,7 @@ class InOneCall(Base):
         support_x, support_y, query_x, query_y = episode
         with tf.GradientTape() as tape:
             both = self.encoder(tf.concat([support_x, query_x], axis=0), training=True)
-            support, query = both[: len(support_x)], both[len(support_x) :]
+            support, query = both[: support_x.shape[0]], both[support_x.shape[0] :]
             c = tf.math.unsorted_segment_mean(support, support_y, self.n_way)
             logits = query @ tf.transpose(2 * c) - tf.reduce_sum(c**2, axis=1)
             loss = self.compute_loss(y=query_y, y_pred=logits)
@@ -141,7 +141,7 @@ class WithTemperature(Base):
 
 
 RIGHT = [
-    ("as on the page", OnThePage),
+    ("(shows a loss of 0, though", OnThePage),
     ("plainly", plainly()),
     ("in one call, equation 8", InOneCall),
     ("with a tracker", WithTracker),
@@ -155,7 +155,7 @@ RIGHT = [
 
 @rows(RIGHT)
 def test_right(words, answer):
-    assert_right(checks.prototypical_train_step, answer)
+    assert_right(checks.prototypical_train_step, answer, words)
 
 
 def as_numbers(x):
@@ -176,6 +176,11 @@ class EagerOnly(Base):
             loss = cross_entropy(episode.query_y, -squared(query, tf.reduce_mean(c, axis=1)))
         self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
         return {"loss": loss}
+
+
+class LengthInAGraph(InOneCall):
+    def train_step(self, episode):
+        return super().train_step(episode._replace(support_x=episode.support_x[: len(episode.support_x)]))
 
 
 class ByHand(Base):
@@ -236,6 +241,7 @@ WRONG = [
     ("queries was stopped", plainly(of_queries=tf.stop_gradient)),
     ("the softmax is taken twice", plainly(logits=lambda q, c: tf.nn.softmax(-squared(q, c)))),
     ("a loss of probabilities gets logits", plainly(criterion=not_from_logits)),
+    ("every gradient was zero", plainly(of_gradients=lambda g: 0 * g)),
     ("this is minus the distance", plainly(logits=lambda q, c: -tf.sqrt(squared(q, c)))),
     ("neither squared nor", plainly(logits=lambda q, c: tf.sqrt(squared(q, c)))),
     ("the minus sign is missing in the logits", plainly(logits=squared)),
@@ -263,6 +269,7 @@ WRONG = [
     ("the loss must be one number", plainly(logs=lambda loss: {"loss": tf.stack([loss])})),
     ("the relative error of the encoder's new weights", plainly(logits=lambda q, c: -3 * squared(q, c))),
     ("fit compiles train_step into a graph", EagerOnly),
+    ("len is not well defined for a symbolic Tensor", LengthInAGraph),
     ("computed from the encoder, inside the tape", OutsideTheTape),
     ("super().__init__()", Unready),
     ("The check builds YourClass(encoder, n_way)", OneArgument),

@@ -178,7 +178,10 @@ FAULT_4 = (
     "logits: "
     "use a loss that says `logits` (from_logits=True), and no softmax of your own."
 )
-UNADAPTED_HEAD = "the outer loss uses the head as it was before the inner step. Use the adapted head, theta', too."
+UNADAPTED_HEAD = (
+    "the outer loss uses the head as it was before the inner step: only the body was adapted (that is BOIL). Adapt the "
+    "head, too, and use the adapted one."
+)
 
 
 def _examine_loss(returned: np.ndarray, start, episode: Episode, last: bool = False) -> None:
@@ -279,8 +282,6 @@ def _wrong(start, episode: Episode, exact):
         )
         head_moves = _gradient(start, episode, first_order=order, moves=(0, 0, 1, 1))
         yield _moved(start, head_moves), "only the head took the inner step (that is ANIL). MAML adapts the body, too."
-        body_moves = _gradient(start, episode, first_order=order, moves=(1, 1, 0, 0))
-        yield _moved(start, body_moves), "only the body took the inner step (that is BOIL). MAML adapts the head, too."
     yield _moved(start, _gradient(start, episode, alpha=0.0)), "nothing was adapted: this is joint training."
     yield _moved(start, _gradient(start, episode, alpha=-ALPHA)), "the inner step climbs: subtract its gradient."
     yield _moved(start, _gradient(start, episode, alpha=1.0)), "inner_lr is missing in the inner step."

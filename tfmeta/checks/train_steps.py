@@ -19,6 +19,7 @@ K_SHOT, N_QUERY = 3, 2
 HINTS = (
     ("positional argument", "(The check builds YourClass(encoder, n_way) and calls train_step(episode).)"),
     ("unexpected keyword", "(The check builds YourClass(encoder, n_way) and calls train_step(episode).)"),
+    ("object has no attribute '_", "(Does your __init__ call super().__init__() before it sets an attribute?)"),
     ("__init__", "(Does your __init__ call super().__init__() before it sets an attribute?)"),
     ("NoneType", "(A gradient is None: the loss must be computed from the encoder, inside the tape, with TensorFlow "
                  "operations only.)"),
@@ -30,6 +31,12 @@ HINTS = (
 )  # fmt: skip
 
 
+TWICE = (
+    "the softmax is taken twice, or a loss of probabilities gets logits. Minus the squared distances are logits: use a "
+    "loss that says `logits` (from_logits=True), and no softmax of your own."
+)
+
+
 def prototypical_train_step(answer) -> Result:
     """Check a prototypical network written as a Keras model, so that `compile` and `fit` do the rest.
 
@@ -39,7 +46,7 @@ def prototypical_train_step(answer) -> Result:
             tasks), which takes one step of `self.optimizer` down the mean cross-entropy of the queries and returns a
             dictionary with `"loss"`, that loss. It is compiled with `keras.optimizers.SGD` and
             `SparseCategoricalCrossentropy(from_logits=True)`, which it may use or not, and trained by
-            `fit(tf.data.Dataset.from_tensors(episode))`.
+            `fit(tf.data.Dataset.from_tensors(episode), shuffle=False)`.
 
     Returns:
         A `Result`. Rejected with words of their own: no step taken, prototypes or queries that are stopped or turned
@@ -80,9 +87,18 @@ def _examine(call) -> str:
     loss = as_array(logs["loss"])
     require(loss.shape == (), f"the loss must be one number, the mean over queries; yours has shape {loss.shape}.")
     _examine_step(weights_of(encoder), float(loss), int(model.optimizer.iterations), start, episode)
+    aside = _examine_fit(call, start, episode)
+    return f"fit takes the exact step of the cross-entropy over squared distances to the prototypes.{aside}"
+
+
+def _examine_fit(call, start, episode: Episode) -> str:
+    """The same step once more, by `fit`, which compiles it; returns what to say about the loss that it reports."""
     encoder, model = _built(call)
+    seen = []
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: seen.append(dict(logs)))
+    dataset = tf.data.Dataset.from_tensors(episode)
     try:
-        history = call.run(lambda: model.fit(tf.data.Dataset.from_tensors(episode), verbose=0))
+        history = call.run(lambda: model.fit(dataset, verbose=0, shuffle=False, callbacks=[watch]))
     except StoppedError as stopped:
         require(
             False, f"right where it is called by hand, but in fit, which compiles train_step into a graph, {stopped}"
@@ -90,14 +106,18 @@ def _examine(call) -> str:
     require(
         distance(weights_of(encoder), _after(start, episode)) < 1e-4,
         "right where it is called by hand, but not in fit, which compiles train_step into a graph: what Python "
-        "computes "
-        "(NumPy, .numpy(), attributes of self) is done once, when the graph is made.",
+        "computes (NumPy, .numpy(), attributes of self) is done once, when the graph is made.",
     )
-    found = history.history.get("loss", [np.nan])[-1]
     exact = float(_loss([tf.constant(w) for w in start], episode))
-    require(np.isclose(found, exact, rtol=1e-3), f"fit reports the loss {found:.4f}, not {exact:.4f}.")
+    found = seen[-1]["loss"]
+    require(np.isclose(found, exact, rtol=1e-3), f"in fit the loss is {found:.4f}, not {exact:.4f}.")
+    if np.isclose(history.history["loss"][-1], exact, rtol=1e-3):
+        return ""
     return (
-        "fit takes the exact step of the cross-entropy over squared distances to the prototypes, and reports its loss."
+        ' (fit\'s progress bar shows a loss of 0, though: Keras has a metric "loss" of its own, which nobody updates, and '
+        "prefers it where both have the same names. Return something else beside the loss, such as the accuracy, or "
+        "keep "
+        'the loss in a keras.metrics.Mean(name="loss") that the property `metrics` returns.)'
     )
 
 
@@ -157,6 +177,12 @@ def _after(start, episode: Episode, **how):
 
 def _examine_step(found, loss: float, steps: int, start, episode: Episode) -> None:
     exact, value = _gradient(start, episode)
+    if distance(found, start) < 1e-6 and steps > 0:
+        require(
+            not np.isclose(loss, _gradient(start, episode, criterion=_not_from_logits)[1], rtol=1e-3),
+            f"{TWICE} (Minus squared distances are below 0, so they are cut to 0 and get no gradient at all.)",
+        )
+        require(False, "the optimizer was applied, but every gradient was zero: does the loss depend on the encoder?")
     if distance(found, _moved(start, exact)) > 1e-4:
         _refuse(found, loss, start, episode, exact)
     require(
@@ -232,11 +258,6 @@ def _wrong(episode: Episode):
     def distances(q, c):
         return tf.sqrt(_squared(q, c))
 
-    twice = (
-        "the softmax is taken twice, or a loss of probabilities gets logits. Minus the squared distances are logits: "
-        "use "
-        "a loss that says `logits` (from_logits=True), and no softmax of your own."
-    )
     queries = Episode(episode.query_x, episode.query_y, episode.query_x, episode.query_y)
     support = Episode(*episode[:2], *episode[:2])
     on_support = "the loss was taken on the support set: every example is judged by a prototype that it is a part of."
@@ -249,9 +270,9 @@ def _wrong(episode: Episode):
         ({"logits": lambda q, c: -_squared(q, c) / 2}, "the squared distances were halved."),
         ({"logits": lambda q, c: tf.matmul(q, c, transpose_b=True)},
          "the logits are inner products. Take minus the squared distance."),
-        ({"logits": lambda q, c: tf.nn.softmax(-_squared(q, c))}, twice),
-        ({"criterion": _not_from_logits}, twice),
-        ({"logits": lambda q, c: _squared(q, c), "criterion": _not_from_logits}, twice),
+        ({"logits": lambda q, c: tf.nn.softmax(-_squared(q, c))}, TWICE),
+        ({"criterion": _not_from_logits}, TWICE),
+        ({"logits": lambda q, c: _squared(q, c), "criterion": _not_from_logits}, TWICE),
         ({"prototypes": sums}, "the prototypes are sums. Divide by the number of examples."),
         ({"prototypes": in_blocks},
          "the prototypes are right only for labels in ascending order. Pick a class's embeddings by its label."),
