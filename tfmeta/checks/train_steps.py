@@ -114,10 +114,9 @@ def _examine_fit(call, start, episode: Episode) -> str:
     if np.isclose(history.history["loss"][-1], exact, rtol=1e-3):
         return ""
     return (
-        ' (fit\'s progress bar shows a loss of 0, though: Keras has a metric "loss" of its own, which nobody updates, and '
-        "prefers it where both have the same names. Return something else beside the loss, such as the accuracy, or "
-        "keep "
-        'the loss in a keras.metrics.Mean(name="loss") that the property `metrics` returns.)'
+        " (fit's progress bar shows a loss of 0, though: Keras has a metric of its own called loss, which nobody updates, "
+        "and prefers it where both have the same names. Return something else beside the loss, such as the accuracy, or "
+        'keep the loss in a keras.metrics.Mean(name="loss") that the property `metrics` returns.)'
     )
 
 
