@@ -13,12 +13,13 @@ from tfmeta.checks.comparisons import paired_difference
 from tfmeta.checks.episodes import sample_episode
 from tfmeta.checks.gradients import detect_assign, quadratic_meta_gradient
 from tfmeta.checks.heads import prototypical_head
+from tfmeta.checks.masks import masked_update
 from tfmeta.checks.outer_steps import outer_step
 from tfmeta.checks.prototypes import prototypical_logits
 from tfmeta.checks.repairs import repaired_step
 from tfmeta.checks.report import Result
 from tfmeta.checks.train_steps import prototypical_train_step
-from tfmeta.checks.updates import masked_update, meta_sgd_update, reptile_update
+from tfmeta.checks.updates import meta_sgd_update, reptile_update
 
 __all__ = [
     "Result",

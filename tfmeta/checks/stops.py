@@ -5,13 +5,22 @@ from __future__ import annotations
 import functools
 import inspect
 import linecache
+import re
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 # A tape's gradient is None where it did not watch; the error comes one line later, when None is multiplied.
 FORGOTTEN_WATCH = "params are tensors, and a tape records only what it was told to: tape.watch(params) before the loss"
+TENSOR_HINTS = (
+    (
+        "assign",
+        "(Tensors cannot be written to, and should not be: the next task would start from what this one has left. "
+        "Compute new ones, w - inner_lr * g.)",
+    ),
+)
 WATCH_HINTS = (
+    *TENSOR_HINTS,
     ("NoneType", f"(A gradient is None. {FORGOTTEN_WATCH}.)"),
     ("None values not supported", f"(A gradient is None. {FORGOTTEN_WATCH}.)"),
 )
@@ -50,6 +59,8 @@ def _line(error: BaseException, answer: Any) -> str:
     """The last line of the reader's own code on the way to the error."""
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     files = _files(answer) or {name for name, _ in frames if name != __file__ and not _of_a_library(name)}
+    # The error of a graph holds the reader's lines in its text.
+    frames += [(name, int(number)) for name, number in re.findall(r'File "(.+?)", line (\d+), in', str(error))]
     own = [(name, number) for name, number in frames if name in files]
     if not own:
         return ""

@@ -8,14 +8,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.algorithms.prototypical import compute_prototypes
 from tfmeta.checks.problems import small_classification, weights_of
 from tfmeta.checks.report import Result, StoppedError, UnfilledError, judge, require
+from tfmeta.checks.train_known import (
+    N_WAY,
+    RATE,
+    TWICE,
+    after,
+    gradient_of,
+    loss_of,
+    moved,
+    not_from_logits,
+    wrong_losses,
+)
 from tfmeta.checks.values import as_array, distance
 from tfmeta.core.episode import Episode
 
-N_WAY, DIM, RATE = 3, 4, 0.3
-K_SHOT, N_QUERY = 3, 2
+DIM, K_SHOT, N_QUERY = 4, 3, 2
 HINTS = (
     ("positional argument", "(The check builds YourClass(encoder, n_way) and calls train_step(episode).)"),
     ("unexpected keyword", "(The check builds YourClass(encoder, n_way) and calls train_step(episode).)"),
@@ -29,12 +38,6 @@ HINTS = (
     ("has no attribute 'numpy'", "(fit compiles train_step into a graph, in which tensors have no numbers yet: stay "
                                  "with TensorFlow operations.)"),
 )  # fmt: skip
-
-
-TWICE = (
-    "the softmax is taken twice, or a loss of probabilities gets logits. Minus the squared distances are logits: use a "
-    "loss that says `logits` (from_logits=True), and no softmax of your own."
-)
 
 
 def prototypical_train_step(answer) -> Result:
@@ -104,18 +107,19 @@ def _examine_fit(call, start, episode: Episode) -> str:
             False, f"right where it is called by hand, but in fit, which compiles train_step into a graph, {stopped}"
         )
     require(
-        distance(weights_of(encoder), _after(start, episode)) < 1e-4,
+        distance(weights_of(encoder), after(start, episode)) < 1e-4,
         "right where it is called by hand, but not in fit, which compiles train_step into a graph: what Python "
         "computes (NumPy, .numpy(), attributes of self) is done once, when the graph is made.",
     )
-    exact = float(_loss([tf.constant(w) for w in start], episode))
+    exact = float(loss_of([tf.constant(w) for w in start], episode))
     found = seen[-1]["loss"]
     require(np.isclose(found, exact, rtol=1e-3), f"in fit the loss is {found:.4f}, not {exact:.4f}.")
     if np.isclose(history.history["loss"][-1], exact, rtol=1e-3):
         return ""
     return (
-        " (fit's progress bar shows a loss of 0, though: Keras has a metric of its own called loss, which nobody updates, "
-        "and prefers it where both have the same names. Return something else beside the loss, such as the accuracy, or "
+        " (fit's progress bar shows a loss of 0, though: Keras has a metric of its own called loss, which nobody "
+        "updates, and prefers it where both have the same names. Return something else beside the loss, such as the "
+        "accuracy, or "
         'keep the loss in a keras.metrics.Mean(name="loss") that the property `metrics` returns.)'
     )
 
@@ -134,55 +138,15 @@ def _built(call):
     return encoder, model
 
 
-def _embed(weights, x):
-    kernel, bias, second, second_bias = weights
-    return tf.matmul(tf.tanh(tf.matmul(x, kernel) + bias), second) + second_bias
-
-
-def _squared(query, prototypes):
-    return tf.reduce_sum((query[:, None] - prototypes[None]) ** 2, axis=-1)
-
-
-def _cross_entropy(labels, logits):
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-
-
-def _not_from_logits(labels, logits):
-    return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, logits))
-
-
-def _loss(weights, episode: Episode, prototypes=compute_prototypes, logits=lambda q, c: -_squared(q, c),
-          criterion=_cross_entropy, of_prototypes=tf.identity, of_queries=tf.identity):  # fmt: skip
-    support, query = (_embed(weights, x) for x in (episode.support_x, episode.query_x))
-    centres = of_prototypes(prototypes(support, episode.support_y, N_WAY))
-    return criterion(episode.query_y, logits(of_queries(query), centres))
-
-
-def _gradient(start, episode: Episode, **how):
-    weights = [tf.constant(w) for w in start]
-    with tf.GradientTape() as tape:
-        tape.watch(weights)
-        loss = _loss(weights, episode, **how)
-    return tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO), float(loss)
-
-
-def _moved(start, gradients, rate=RATE):
-    return [w - rate * np.asarray(g) for w, g in zip(start, gradients, strict=True)]
-
-
-def _after(start, episode: Episode, **how):
-    return _moved(start, _gradient(start, episode, **how)[0])
-
-
 def _examine_step(found, loss: float, steps: int, start, episode: Episode) -> None:
-    exact, value = _gradient(start, episode)
+    exact, value = gradient_of(start, episode)
     if distance(found, start) < 1e-6 and steps > 0:
         require(
-            not np.isclose(loss, _gradient(start, episode, criterion=_not_from_logits)[1], rtol=1e-3),
+            not np.isclose(loss, gradient_of(start, episode, criterion=not_from_logits)[1], rtol=1e-3),
             f"{TWICE} (Minus squared distances are below 0, so they are cut to 0 and get no gradient at all.)",
         )
         require(False, "the optimizer was applied, but every gradient was zero: does the loss depend on the encoder?")
-    if distance(found, _moved(start, exact)) > 1e-4:
+    if distance(found, moved(start, exact)) > 1e-4:
         _refuse(found, loss, start, episode, exact)
     require(
         steps > 0,
@@ -210,75 +174,33 @@ def _refuse(found, loss: float, start, episode: Episode, exact) -> None:
     )
     fixed += "the same encoder, and the gradient flows through both."
     steps = (
-        (_moved(start, exact, -RATE), "this climbs: the loss goes up. The optimizer subtracts what it is given, so "
+        (moved(start, exact, -RATE), "this climbs: the loss goes up. The optimizer subtracts what it is given, so "
                                       "give "
                                       "it the gradients themselves."),
-        (_moved(start, exact, n * RATE), "the loss is the sum over queries. Take the mean."),
-        (_moved(start, exact, RATE / n), "the loss was divided by the number of queries twice."),
-        (_moved(start, exact, 1.0), "the step ignores the optimizer and its learning rate."),
-        (_moved(start, exact, 2 * RATE), "the optimizer was applied twice."),
-        *((_moved(start, [g if i in kept else 0 * g for i, g in enumerate(exact)]),
+        (moved(start, exact, n * RATE), "the loss is the sum over queries. Take the mean."),
+        (moved(start, exact, RATE / n), "the loss was divided by the number of queries twice."),
+        (moved(start, exact, 1.0), "the step ignores the optimizer and its learning rate."),
+        (moved(start, exact, 2 * RATE), "the optimizer was applied twice."),
+        *((moved(start, [g if i in kept else 0 * g for i, g in enumerate(exact)]),
            "only a part of the encoder's weights has moved. Give the optimizer all trainable variables.")
           for kept in ((0,), (0, 1), (2,), (2, 3), (0, 2), (1, 3), (3,))),
     )  # fmt: skip
     for weights, message in steps:
         require(distance(found, weights) > 1e-4, message)
-    for how, message in _wrong(episode):
-        require(distance(found, _after(start, how.pop("episode", episode), **how)) > 1e-4, message)
+    for how, message in wrong_losses(episode):
+        require(distance(found, after(start, how.pop("episode", episode), **how)) > 1e-4, message)
     for how, which, rest in (
         ({"of_prototypes": tf.stop_gradient}, "prototypes", "the queries"),
         ({"of_queries": tf.stop_gradient}, "queries", "the support set"),
     ):
-        right_part = _gradient(start, episode, **how)[0]
+        right_part = gradient_of(start, episode, **how)[0]
         require(
-            distance(found, _moved(start, right_part)) > 1e-4,
+            distance(found, moved(start, right_part)) > 1e-4,
             f"the embedding of the {which} {fixed.format(rest)}",
         )
     require(
         False,
-        f"the relative error of the encoder's new weights is {distance(found, _moved(start, exact)):.1e}, the loss is "
-        f"{loss:.4f} and must be {float(_loss([tf.constant(w) for w in start], episode)):.4f}. Check, in this order: "
+        f"the relative error of the encoder's new weights is {distance(found, moved(start, exact)):.1e}, the loss is "
+        f"{loss:.4f} and must be {float(loss_of([tf.constant(w) for w in start], episode)):.4f}. Check, in this order: "
         "prototypes, squared distances, the sign, the cross-entropy of the queries.",
     )
-
-
-def _wrong(episode: Episode):
-    """Other losses: how to compute each, and what to say."""
-
-    def sums(s, y, n):
-        return tf.math.unsorted_segment_sum(s, y, n)
-
-    def in_blocks(s, y, n):
-        return tf.reduce_mean(tf.reshape(s, (n, -1, s.shape[-1])), axis=1)
-
-    def firsts(s, y, n):
-        return tf.stack([s[y == k][0] for k in range(n)])
-
-    def distances(q, c):
-        return tf.sqrt(_squared(q, c))
-
-    queries = Episode(episode.query_x, episode.query_y, episode.query_x, episode.query_y)
-    support = Episode(*episode[:2], *episode[:2])
-    on_support = "the loss was taken on the support set: every example is judged by a prototype that it is a part of."
-    return (
-        ({"logits": distances}, "the distance is neither squared nor has it a minus sign: the farthest prototype "
-                                "wins."),
-        ({"logits": lambda q, c: -distances(q, c)}, "this is minus the distance, not minus its square (equation 2)."),
-        ({"logits": _squared}, "the minus sign is missing in the logits: the farthest prototype wins."),
-        ({"logits": lambda q, c: -_squared(q, c) / q.shape[-1]}, "you took the mean over dimensions, not the sum."),
-        ({"logits": lambda q, c: -_squared(q, c) / 2}, "the squared distances were halved."),
-        ({"logits": lambda q, c: tf.matmul(q, c, transpose_b=True)},
-         "the logits are inner products. Take minus the squared distance."),
-        ({"logits": lambda q, c: tf.nn.softmax(-_squared(q, c))}, TWICE),
-        ({"criterion": _not_from_logits}, TWICE),
-        ({"logits": lambda q, c: _squared(q, c), "criterion": _not_from_logits}, TWICE),
-        ({"prototypes": sums}, "the prototypes are sums. Divide by the number of examples."),
-        ({"prototypes": in_blocks},
-         "the prototypes are right only for labels in ascending order. Pick a class's embeddings by its label."),
-        ({"prototypes": firsts}, "the prototype is a class's first example. Take the mean."),
-        ({"criterion": lambda y, z: _cross_entropy(tf.sort(y), z)},
-         "the queries' labels are taken to be in ascending order. They are in query_y."),
-        ({"episode": support}, on_support),
-        ({"episode": queries}, "the prototypes were made of the queries. They are made of the support set."),
-        ({"episode": Episode(*episode[2:], *episode[:2])}, "support and query set are exchanged."),
-    )  # fmt: skip

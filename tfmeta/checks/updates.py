@@ -1,46 +1,14 @@
-"""Checks of tutorials 07 and 08: Reptile's outer step, Meta-SGD's inner step, and an inner step with a mask."""
+"""Checks of tutorials 07 and 08: Reptile's outer step, and Meta-SGD's inner step."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
 
+from tfmeta.checks.lists import as_tensors, compare, examine_lists, random_parameters
 from tfmeta.checks.report import Result, judge, require
 from tfmeta.checks.slopes import examine_slopes
-from tfmeta.checks.values import LEAK, as_array, as_list, distance, same_objects
-
-
-def _parameters(rng, lead=()):
-    shapes = ((3, 2), (2,))
-    return [tf.constant(rng.normal(size=(*lead, *shape)), tf.float32) for shape in shapes]
-
-
-def _tensors(found, count: int) -> list:
-    return as_list(found, count, f"return a list of {count} tensors, one for each parameter tensor.")
-
-
-def _compare(found, exact, wrong, otherwise: str) -> None:
-    """Stop at the first known wrong answer; else at any other difference."""
-    found = [as_array(tensor) for tensor in _tensors(found, len(exact))]
-    for have, want in zip(found, exact, strict=True):
-        require(
-            have.shape == want.shape,
-            f"each result must have its parameter's shape; one of yours has {have.shape}, not {want.shape}.",
-        )
-
-    def same(values):
-        return all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(found, values, strict=True))
-
-    if not same(exact):
-        for values, message in wrong:
-            require(not same([np.asarray(v) for v in values]), message)
-        require(False, otherwise)
-
-
-def _examine_lists(**lists) -> None:
-    """Refuse an answer that wrote into a list that it was given."""
-    for name, (given, before) in lists.items():
-        require(same_objects(given, before), LEAK.format(what=f"the list `{name}`"))
+from tfmeta.checks.stops import TENSOR_HINTS
 
 
 def reptile_update(answer) -> Result:
@@ -59,20 +27,20 @@ def reptile_update(answer) -> Result:
     References:
         Nichol et al. (2018), algorithms 1 and 2. https://arxiv.org/abs/1803.02999
     """
-    return judge("reptile_update", answer, _examine_reptile)
+    return judge("reptile_update", answer, _examine_reptile, TENSOR_HINTS)
 
 
 def _examine_reptile(call) -> str:
     rng = np.random.default_rng(0)
     for tasks, outer_lr in ((4, 0.3), (1, 0.5)):
-        params, fast = _parameters(rng), _parameters(rng, (tasks,))
+        params, fast = random_parameters(rng), random_parameters(rng, (tasks,))
         given = list(params), list(fast)
         found = call(*given, outer_lr)
-        _examine_lists(params=(given[0], params), fast_weights=(given[1], fast))
+        examine_lists(params=(given[0], params), fast_weights=(given[1], fast))
         pairs = [(np.asarray(w), np.asarray(f)) for w, f in zip(params, fast, strict=True)]
         exact = [w + outer_lr * np.mean(f - w, axis=0) for w, f in pairs]
         wrong = _wrong_reptile(pairs, outer_lr) if tasks > 1 else ()  # with one task many of these are right
-        _compare(found, exact, wrong, "this is not theta + outer_lr * mean(theta' - theta).")
+        compare(found, exact, wrong, "this is not theta + outer_lr * mean(theta' - theta).")
     return "theta + epsilon * mean(theta' - theta), for one task and for several."
 
 
@@ -136,20 +104,20 @@ def meta_sgd_update(answer) -> Result:
     References:
         Li et al. (2017), algorithm 1. https://arxiv.org/abs/1707.09835
     """
-    return judge("meta_sgd_update", answer, _examine_meta_sgd)
+    return judge("meta_sgd_update", answer, _examine_meta_sgd, TENSOR_HINTS)
 
 
 def _examine_meta_sgd(call) -> str:
     rng = np.random.default_rng(0)
-    params, gradients = _parameters(rng), _parameters(rng)
-    rates = [0.1 + 0.3 * tensor for tensor in _parameters(rng)]  # of both signs
-    weights = _parameters(rng)  # of the outer loss
+    params, gradients = random_parameters(rng), random_parameters(rng)
+    rates = [0.1 + 0.3 * tensor for tensor in random_parameters(rng)]  # of both signs
+    weights = random_parameters(rng)  # of the outer loss
     given = list(params), list(gradients), list(rates)
     with tf.GradientTape() as tape:
         tape.watch([params, gradients, rates])
         found = call(*given)
-        _examine_lists(params=(given[0], params), gradients=(given[1], gradients), rates=(given[2], rates))
-        found = _tensors(found, 2)
+        examine_lists(params=(given[0], params), gradients=(given[1], gradients), rates=(given[2], rates))
+        found = as_tensors(found, 2)
         triples = list(zip(params, gradients, rates, strict=True))
         exact = [w - a * g for w, g, a in triples]
         negative = "Li's rates may turn negative: then the weight moves *against* its support gradient, because that "
@@ -174,7 +142,7 @@ def _examine_meta_sgd(call) -> str:
             ([-a * g for w, g, a in triples], "this is the step. Add it to the parameters."),
             (params, "theta came back unchanged."),
         )  # fmt: skip
-        _compare(found, exact, wrong, "this is not theta - alpha * gradient, element by element.")
+        compare(found, exact, wrong, "this is not theta - alpha * gradient, element by element.")
         total = tf.add_n([tf.reduce_sum(v * tf.cast(t, tf.float32)) for v, t in zip(weights, found, strict=True)])
     _examine_path(tape.gradient(total, [params, gradients, rates]), weights, gradients, rates)
     return "theta - alpha * gradient, element by element, negative rates included, and the rates can be learned."
@@ -207,84 +175,3 @@ def _examine_path(through, weights, gradients, rates) -> None:
         )],
         ["parameters", "gradients", "rates"], "the outer loop",
     )  # fmt: skip
-
-
-def masked_update(answer) -> Result:
-    """Check an inner step that changes chosen tensors only.
-
-    Args:
-        answer: `answer(params, gradients, inner_lr, adapts)` with lists of tensors, a number, and a list of `True` and
-            `False`; returns the list of fast weights, as long as `params`, through which the outer tape can reach all
-            parameters and the gradients of those that adapt.
-
-    Returns:
-        A `Result`. Rejected with words of their own: everything adapts, nothing adapts, the mask turned round, zeros
-        where nothing should change, the step alone, ascent, a rate left out, only the adapted ones returned, the
-        adapted ones first, a list changed in place, frozen tensors that are stopped, first-order steps.
-
-    References:
-        Raghu et al. (2020), section 4. https://arxiv.org/abs/1909.09157
-    """
-    return judge("masked_update", answer, _examine_mask)
-
-
-def _examine_mask(call) -> str:
-    rng = np.random.default_rng(0)
-    for adapts in ([False, True], [True, False]):
-        params, gradients, weights = _parameters(rng), _parameters(rng), _parameters(rng)
-        given = list(params), list(gradients), list(adapts)
-        with tf.GradientTape() as tape:
-            tape.watch([params, gradients])
-            found = call(given[0], given[1], 0.4, given[2])
-            _examine_lists(params=(given[0], params), gradients=(given[1], gradients), adapts=(given[2], adapts))
-            require(
-                not isinstance(found, list | tuple) or len(found) != sum(adapts),
-                "you returned only the tensors that adapt. The network needs all of them, in order.",
-            )
-            found = _tensors(found, 2)
-            _examine_masked_values(found, list(zip(params, gradients, adapts, strict=True)))
-            total = tf.add_n([tf.reduce_sum(v * tf.cast(t, tf.float32)) for v, t in zip(weights, found, strict=True)])
-        of_params, of_gradients = tape.gradient(total, [params, gradients])
-        frozen, moving = adapts.index(False), adapts.index(True)
-        body = (
-            "the numbers are right, but the tensors that do not adapt are cut off from the outer tape{}. ANIL's body "
-            "*does learn*, in the outer loop: it is only not *adapted* to a task. Stop nothing: hand theta on as it is."
-        )
-        require(of_params[frozen] is not None, body.format(" (tf.stop_gradient, or turned into NumPy)"))
-        require(
-            of_params[moving] is not None,
-            "the numbers are right, but no gradient reaches the parameters that adapt: the outer loop could not learn "
-            "where the inner step should start.",
-        )
-        require(
-            of_gradients[moving] is not None,
-            "the numbers are right, but the gradients are constants for the outer tape (tf.stop_gradient): that is the "
-            "first-order variant, whatever is masked.",
-        )
-        require(
-            distance(of_params, weights) < 1e-4 and distance([of_gradients[moving]], [-0.4 * weights[moving]]) < 1e-4,
-            "the numbers are right, but the gradient with respect to params or gradients is not.",
-        )
-    return "the chosen tensors take a step, the others stay and can still learn, and no list was written to."
-
-
-def _examine_masked_values(found, triples) -> None:
-    exact = [w - 0.4 * g if on else w for w, g, on in triples]
-    require(
-        as_array(found[0]).shape == exact[0].shape or as_array(found[0]).shape != exact[1].shape,
-        "the tensors are in another order. Return them in the order of `params`: that is how the network takes them.",
-    )
-    wrong = (
-        ([w - 0.4 * g for w, g, _ in triples], "everything adapts: the mask is not used."),
-        ([w for w, _, _ in triples], "nothing adapts: theta came back unchanged."),
-        ([w if on else w - 0.4 * g for w, g, on in triples], "the mask is turned round: True means *adapts*."),
-        ([w - 0.4 * g if on else tf.zeros_like(w) for w, g, on in triples],
-         "what does not adapt must stay as it is; yours became zero."),
-        ([tf.zeros_like(w) if on else w for w, g, on in triples], "what adapts became zero: take a step from theta."),
-        ([0.4 * g if on else w for w, g, on in triples], "what adapts holds the step alone. Subtract it from theta."),
-        ([-0.4 * g if on else 0 * g for w, g, on in triples], "this is the step alone. Add it to theta."),
-        ([w + 0.4 * g if on else w for w, g, on in triples], "this climbs: subtract the gradient."),
-        ([w - g if on else w for w, g, on in triples], "inner_lr is missing."),
-        ([w - 0.4 * g if on else g for w, g, on in triples], "what does not adapt became its gradient; keep theta."),
-    )  # fmt: skip
-    _compare(found, exact, wrong, "an adapted tensor must be theta - inner_lr * gradient, the others theta.")
