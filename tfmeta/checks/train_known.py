@@ -37,6 +37,7 @@ def not_from_logits(labels, logits):
 
 def loss_of(weights, episode: Episode, prototypes=compute_prototypes, logits=lambda q, c: -_squared(q, c),
           criterion=cross_entropy, of_prototypes=tf.identity, of_queries=tf.identity):  # fmt: skip
+    """The loss of an episode, with one part of it exchanged."""
     support, query = (_embed(weights, x) for x in (episode.support_x, episode.query_x))
     centres = of_prototypes(prototypes(support, episode.support_y, N_WAY))
     return criterion(episode.query_y, logits(of_queries(query), centres))
