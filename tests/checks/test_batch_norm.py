@@ -63,15 +63,24 @@ def remembering():
     return answer
 
 
+GRAPHS = {}
+
+
 @pytest.fixture
 def compiled(monkeypatch):
-    """Hundreds of passes with one query each, by a graph for each network and batch size instead of layer by layer."""
-    graphs, forward = {}, functional.forward
+    """Hundreds of passes with one query each, by a graph for each batch size instead of layer by layer.
+
+    All networks of the check are alike, so one graph serves for all; their weights and averages are its arguments.
+    """
+    forward = functional.forward
 
     def compiled_forward(network, params, x, *, training=True):
-        if (key := (network, training, len(x))) not in graphs:
-            graphs[key] = tf.function(lambda params, x: forward(network, params, x, training=training), autograph=False)
-        return graphs[key](list(params), x)
+        if (key := (training, len(x))) not in GRAPHS:
+            GRAPHS[key] = tf.function(
+                lambda params, averages, x: forward(network, params, x, non_trainable=averages, training=training),
+                autograph=False,
+            )
+        return GRAPHS[key](list(params), functional.values(network.non_trainable_variables), x)
 
     monkeypatch.setattr(functional, "forward", compiled_forward)
 

@@ -173,6 +173,16 @@ def fast_of_all(network, params, episodes, inner_lr):
     return [inner(network, params, task[0], task[1], inner_lr) for task in tasks_of(episodes)]
 
 
+def from_the_last(network, params, episodes, inner_lr, outer_lr):
+    for task in tasks_of(episodes):
+        with tf.GradientTape() as outer:
+            outer.watch(params)
+            fast = inner(network, params, task[0], task[1], inner_lr)
+            loss = squared_error(task[3], forward(network, fast, task[2]))
+        gradients = outer.gradient(loss, params)
+    return moved(fast, gradients, outer_lr)
+
+
 def from_the_mean(network, params, episodes, inner_lr, outer_lr):
     fast = [
         tf.reduce_mean(tf.stack(w), axis=0) for w in zip(*fast_of_all(network, params, episodes, inner_lr), strict=True)
@@ -278,6 +288,9 @@ WRONG = [
     ("the theta' of the task before", shared(stop=True)),
     ("theta was updated from theta'", maml(start=lambda fast, params: fast)),
     ("thrown away after it", from_the_mean),
+    ("fast weights are for one task", from_the_last),
+    ("take the mean. And the gradient is first order", maml(over=tf.reduce_sum, change=tf.stop_gradient)),
+    ("*add* to the loss. And the gradient", maml(pick=slice(-1, None), change=tf.stop_gradient)),
     ("Reptile's step", reptile),
     ("theta moved after every task", serial),
     ("one inner step was taken for all tasks together", all_together),

@@ -115,10 +115,18 @@ def _wrong_starts(params, start, tasks, mean):
         "starts from theta."
     )
     middle = [np.mean(parts, axis=0) for parts in zip(*fast, strict=True)]
-    first_order = mean_gradient(params, Episode(*map(tf.stack, zip(*tasks, strict=True))), first_order=True)
+    episodes = Episode(*map(tf.stack, zip(*tasks, strict=True)))
+    kinds = [mean, mean_gradient(params, episodes, first_order=True)]
+    kinds += [_gradient(params, task, first_order=order) for task in (tasks[-1], tasks[0]) for order in (False, True)]
     for begin in (fast[-1], fast[0], middle):
-        for gradients in (mean, first_order):
-            yield stepped([np.asarray(w) for w in begin], gradients), from_fast
+        for gradients in kinds:
+            for rate in (BETA, TASKS * BETA):
+                yield stepped([np.asarray(w) for w in begin], gradients, rate), from_fast
+    cut = "And the gradient is first order: from theta to theta' the path is cut."
+    yield stepped(theta, kinds[1], TASKS * BETA), f"you added up the tasks' gradients; take the mean. {cut}"
+    yield stepped(theta, kinds[3]), f"only the last task was used: each task must *add* to the loss. {cut}"
+    yield stepped(theta, kinds[5]), f"only the first task was used. Does your loop return early? {cut}"
+    yield stepped(theta, kinds[1], -BETA), f"this climbs: subtract outer_lr times the gradient. {cut}"
     yield middle, "this is the mean of the fast weights (Reptile with outer_lr = 1). MAML steps by the query loss."
     yield (
         [w + BETA * (m - w) for w, m in zip(theta, middle, strict=True)],
@@ -138,7 +146,6 @@ def _wrong_starts(params, start, tasks, mean):
             ),
         )
     own = [tf.convert_to_tensor(value) for value in start]
-    episodes = Episode(*map(tf.stack, zip(*tasks, strict=True)))
     at_own = mean_gradient(own, episodes)
     yield stepped(start, at_own), "this starts from the network's own weights. Start from `params`."
     yield (
