@@ -10,18 +10,44 @@ from tfmeta.checks.values import LEAK, as_array, as_list, same_objects
 
 
 def random_parameters(rng, lead=()) -> list[tf.Tensor]:
-    """Two parameter tensors, with leading axes where there are any."""
+    """Two parameter tensors, with leading axes where there are any.
+
+    Args:
+        rng: a NumPy generator.
+        lead: leading axes.
+
+    Returns:
+        Two tensors.
+    """
     shapes = ((3, 2), (2,))
     return [tf.constant(rng.normal(size=(*lead, *shape)), tf.float32) for shape in shapes]
 
 
 def as_tensors(found, count: int) -> list:
-    """The parts of what was returned, one for each parameter tensor."""
+    """The parts of what was returned, one for each parameter tensor.
+
+    Args:
+        found: what was returned.
+        count: how many parameter tensors there are.
+
+    Returns:
+        A list.
+    """
     return as_list(found, count, f"return a list of {count} tensors, one for each parameter tensor.")
 
 
 def compare(found, exact, wrong, otherwise: str) -> None:
-    """Stop at the first known wrong answer; else at any other difference."""
+    """Stop at the first known wrong answer; else at any other difference.
+
+    Args:
+        found: what was returned.
+        exact: what is right, arrays.
+        wrong: pairs of arrays and what to say.
+        otherwise: what to say where none of them fits.
+
+    Raises:
+        WrongAnswerError: if it is not right.
+    """
     found = [as_array(tensor) for tensor in as_tensors(found, len(exact))]
     for have, want in zip(found, exact, strict=True):
         require(

@@ -13,7 +13,16 @@ TASKS, ALPHA, BETA = 3, 0.2, 0.5
 
 
 def stepped(theta, gradients, rate=BETA):
-    """Theta after a step down the gradients."""
+    """Theta after a step down the gradients.
+
+    Args:
+        theta: parameters, a list of tensors.
+        gradients: tensors of the same shapes.
+        rate: step size.
+
+    Returns:
+        A list of arrays.
+    """
     return [w - rate * np.asarray(g) for w, g in zip(theta, gradients, strict=True)]
 
 
@@ -28,7 +37,16 @@ def _gradient(params, task: Episode, alpha=ALPHA, steps=1, first_order=False):
 
 
 def mean_gradient(params, episodes, **how):
-    """The mean over tasks of the gradients of their query losses."""
+    """The mean over tasks of the gradients of their query losses.
+
+    Args:
+        params: parameters, a list of tensors.
+        episodes: a meta-batch.
+        **how: options of one task's gradient.
+
+    Returns:
+        A list of arrays.
+    """
     each = [_gradient(params, task, **how) for task in _tasks(episodes)]
     return [np.mean(parts, axis=0) for parts in zip(*each, strict=True)]
 
@@ -38,7 +56,16 @@ def _fast(params, task: Episode):
 
 
 def wrong_steps(params, start, episodes: Episode):
-    """Known wrong answers, one by one, so that those behind the first that fits are never computed."""
+    """Known wrong answers, one by one, so that those behind the first that fits are never computed.
+
+    Args:
+        params: parameters, a list of tensors.
+        start: the network's own weights.
+        episodes: a meta-batch.
+
+    Returns:
+        Pairs of new parameters and what to say, one by one.
+    """
     theta = [np.asarray(w) for w in params]
     tasks = _tasks(episodes)
     each = [_gradient(params, task) for task in tasks]

@@ -23,7 +23,16 @@ def squared_error(targets, outputs):
 
 
 def small_regression(seed: int, dtype: str = "float64", tasks: tuple[int, ...] = ()) -> tuple[keras.Model, Episode]:
-    """A built model with 13 parameters, and a task for it (or a meta-batch of `tasks`), the same for the same seed."""
+    """A built model with 13 parameters, and a task for it (or a meta-batch of `tasks`), the same for the same seed.
+
+    Args:
+        seed: of the numbers drawn.
+        dtype: of weights and data.
+        tasks: leading axes of a meta-batch, if there are any.
+
+    Returns:
+        The model and the episode.
+    """
     rng = np.random.default_rng(seed)
     inputs = keras.Input((2,), dtype=dtype)
     hidden = keras.layers.Dense(3, activation="tanh", dtype=dtype)(inputs)
@@ -35,13 +44,32 @@ def small_regression(seed: int, dtype: str = "float64", tasks: tuple[int, ...] =
 
 
 def small_forward(params, x):
-    """The network of `small_regression` as a function of its weights: what answers are compared with, and quick."""
+    """The network of `small_regression` as a function of its weights: what answers are compared with, and quick.
+
+    Args:
+        params: parameters, a list of tensors.
+        x: inputs `[batch, ...]`.
+
+    Returns:
+        `[batch, 1]`.
+    """
     kernel, bias, second, second_bias = params
     return tf.matmul(tf.tanh(tf.matmul(x, kernel) + bias), second) + second_bias
 
 
 def small_classification(seed: int, n_way: int, k_shot: int, n_query: int, dim: int) -> Episode:
-    """A task of overlapping classes with shuffled labels, in single precision."""
+    """A task of overlapping classes with shuffled labels, in single precision.
+
+    Args:
+        seed: of the numbers drawn.
+        n_way: number of classes.
+        k_shot: support examples of each class.
+        n_query: queries of each class.
+        dim: size of an input.
+
+    Returns:
+        An episode.
+    """
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(n_way, dim))
     parts = []
@@ -60,7 +88,15 @@ def weights_of(*parts: keras.Layer) -> list[np.ndarray]:
 
 
 def put_back(variables, values) -> float:
-    """Write old values into variables; returns by how much the variables had moved."""
+    """Write old values into variables; returns by how much the variables had moved.
+
+    Args:
+        variables: Keras variables.
+        values: their old values.
+
+    Returns:
+        The largest change that was undone.
+    """
     moved = max(float(np.abs(v.numpy() - old).max()) for v, old in zip(variables, values, strict=True))
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

@@ -36,28 +36,69 @@ UNADAPTED_HEAD = (
 
 
 def moved(start, gradients, rate=BETA):
-    """Weights after a step down the gradients."""
+    """Weights after a step down the gradients.
+
+    Args:
+        start: the weights before the step, a list of arrays.
+        gradients: tensors of the same shapes.
+        rate: step size.
+
+    Returns:
+        A list of arrays.
+    """
     return [w - rate * np.asarray(g) for w, g in zip(start, gradients, strict=True)]
 
 
 def logits_of(params, x):
-    """Body and head as one function of their weights."""
+    """Body and head as one function of their weights.
+
+    Args:
+        params: parameters, a list of tensors.
+        x: inputs `[batch, ...]`.
+
+    Returns:
+        `[batch, n_way]`.
+    """
     kernel, bias, head, head_bias = params
     return tf.matmul(tf.tanh(tf.matmul(x, kernel) + bias), head) + head_bias
 
 
 def cross_entropy(labels, logits):
-    """The mean over a set."""
+    """The mean over a set.
+
+    Args:
+        labels: integers `[batch]`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A scalar.
+    """
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
 def twice(labels, logits):
-    """A softmax before a loss that takes one."""
+    """A softmax before a loss that takes one.
+
+    Args:
+        labels: integers `[batch]`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A scalar.
+    """
     return cross_entropy(labels, tf.nn.softmax(logits))
 
 
 def not_from_logits(labels, logits):
-    """A loss of probabilities, given logits."""
+    """A loss of probabilities, given logits.
+
+    Args:
+        labels: integers `[batch]`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A scalar.
+    """
     return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, logits))
 
 
@@ -76,7 +117,16 @@ def _task_loss(theta, episode: Episode, alpha=ALPHA, inner=cross_entropy, outer=
 
 
 def gradient_of(start, episode: Episode, **how):
-    """The gradient of the query loss with respect to theta."""
+    """The gradient of the query loss with respect to theta.
+
+    Args:
+        start: the weights before the step, a list of arrays.
+        episode: one task.
+        **how: options of one task's gradient.
+
+    Returns:
+        A list of tensors.
+    """
     theta = [tf.constant(w) for w in start]
     with tf.GradientTape() as tape:
         tape.watch(theta)
@@ -85,7 +135,16 @@ def gradient_of(start, episode: Episode, **how):
 
 
 def loss_of(start, episode: Episode, **how) -> float:
-    """The query loss at theta'."""
+    """The query loss at theta'.
+
+    Args:
+        start: the weights before the step, a list of arrays.
+        episode: one task.
+        **how: options of one task's gradient.
+
+    Returns:
+        A scalar.
+    """
     return float(_task_loss([tf.constant(w) for w in start], episode, **how)[1])
 
 
@@ -104,7 +163,16 @@ def on_queries(episode: Episode) -> Episode:
 
 
 def wrong_steps(start, episode: Episode, exact):
-    """Known wrong answers, one by one: new weights, and what to say."""
+    """Known wrong answers, one by one: new weights, and what to say.
+
+    Args:
+        start: the weights before the step, a list of arrays.
+        episode: one task.
+        exact: the exact gradient.
+
+    Returns:
+        Pairs of new parameters and what to say, one by one.
+    """
 
     def first(**how):
         return gradient_of(start, episode, first_order=True, **how)

@@ -11,7 +11,15 @@ from tfmeta.checks.values import as_array, distance
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Exponentials that add up to 1 along an axis."""
+    """Exponentials that add up to 1 along an axis.
+
+    Args:
+        x: an array.
+        axis: along which they add up to 1.
+
+    Returns:
+        An array of the same shape.
+    """
     e = np.exp(x - x.max(axis=axis, keepdims=True))
     return e / e.sum(axis=axis, keepdims=True)
 

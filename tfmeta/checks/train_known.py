@@ -26,25 +26,63 @@ def _squared(query, prototypes):
 
 
 def cross_entropy(labels, logits):
-    """The mean over the queries."""
+    """The mean over the queries.
+
+    Args:
+        labels: integers `[batch]`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A scalar.
+    """
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
 def not_from_logits(labels, logits):
-    """A loss of probabilities, given logits."""
+    """A loss of probabilities, given logits.
+
+    Args:
+        labels: integers `[batch]`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A scalar.
+    """
     return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, logits))
 
 
 def loss_of(weights, episode: Episode, prototypes=compute_prototypes, logits=lambda q, c: -_squared(q, c),
           criterion=cross_entropy, of_prototypes=tf.identity, of_queries=tf.identity):  # fmt: skip
-    """The loss of an episode, with one part of it exchanged."""
+    """The loss of an episode, with one part of it exchanged.
+
+    Args:
+        weights: the encoder's weights, a list of tensors.
+        episode: one task.
+        prototypes: function of embeddings, labels and `n_way`.
+        logits: function of query embeddings and prototypes.
+        criterion: function of labels and logits.
+        of_prototypes: what is done to the prototypes.
+        of_queries: what is done to the queries' embeddings.
+
+    Returns:
+        A scalar.
+    """
     support, query = (_embed(weights, x) for x in (episode.support_x, episode.query_x))
     centres = of_prototypes(prototypes(support, episode.support_y, N_WAY))
     return criterion(episode.query_y, logits(of_queries(query), centres))
 
 
 def gradient_of(start, episode: Episode, **how):
-    """The gradient with respect to the encoder's weights, and the loss."""
+    """The gradient with respect to the encoder's weights, and the loss.
+
+    Args:
+        start: the weights before the step, a list of arrays.
+        episode: one task.
+        **how: options of one task's gradient.
+
+    Returns:
+        A list of tensors, and the loss.
+    """
     weights = [tf.constant(w) for w in start]
     with tf.GradientTape() as tape:
         tape.watch(weights)
@@ -53,12 +91,30 @@ def gradient_of(start, episode: Episode, **how):
 
 
 def moved(start, gradients, rate=RATE):
-    """Weights after a step down the gradients."""
+    """Weights after a step down the gradients.
+
+    Args:
+        start: the weights before the step, a list of arrays.
+        gradients: tensors of the same shapes.
+        rate: step size.
+
+    Returns:
+        A list of arrays.
+    """
     return [w - rate * np.asarray(g) for w, g in zip(start, gradients, strict=True)]
 
 
 def after(start, episode: Episode, **how):
-    """Weights after a step down a loss."""
+    """Weights after a step down a loss.
+
+    Args:
+        start: the weights before the step, a list of arrays.
+        episode: one task.
+        **how: options of `loss_of`.
+
+    Returns:
+        A list of arrays.
+    """
     return moved(start, gradient_of(start, episode, **how)[0])
 
 

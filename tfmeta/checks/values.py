@@ -113,12 +113,28 @@ class Remembered:
 
 
 def same_objects(given: Sequence, before: Sequence) -> bool:
-    """Whether a list that an answer was given still holds what it held."""
+    """Whether a list that an answer was given still holds what it held.
+
+    Args:
+        given: the list.
+        before: what it held.
+
+    Returns:
+        True or False.
+    """
     return len(given) == len(before) and all(a is b for a, b in zip(given, before, strict=True))
 
 
 def constant_by_row(difference: np.ndarray, scale: float) -> bool:
-    """Whether each row of `[rows, classes]` is one number, which a softmax over the row does not see."""
+    """Whether each row of `[rows, classes]` is one number, which a softmax over the row does not see.
+
+    Args:
+        difference: `[rows, classes]`.
+        scale: the size of the numbers that were subtracted.
+
+    Returns:
+        True or False.
+    """
     return bool(np.ptp(difference, axis=-1).max(initial=0.0) <= 1e-4 * max(scale, 1.0))
 
 
