@@ -99,10 +99,10 @@ RIGHT = [
     ("as on the page", right),
     ("the library", lambda m, e: labels(m.query_outputs(e, transductive=False)).numpy()),
     ("a list, the query first", with_keras),
-    ("long integers", lambda m, e: tf.argmax(m.query_outputs(e, transductive=False), axis=-1)),
-    ("whole numbers in floats", lambda m, e: labels(m.query_outputs(e, transductive=False)).numpy().astype(float)),
-    ("a list of tensors", lambda m, e: tf.unstack(labels(m.query_outputs(e, transductive=False)))),
-    ("a tuple", lambda m, e: tuple(labels(m.query_outputs(e, transductive=False)).numpy().tolist())),
+    ("long integers", lambda m, e: tf.cast(right(m, e), tf.int64)),
+    ("whole numbers in floats", lambda m, e: right(m, e).numpy().astype(float)),
+    ("a list of tensors", lambda m, e: tf.unstack(right(m, e))),
+    ("a tuple", lambda m, e: tuple(right(m, e).numpy().tolist())),
 ]
 
 
