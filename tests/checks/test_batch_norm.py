@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.checks.table import assert_right, assert_wrong, rows
 from tfmeta import checks, functional
 from tfmeta.core.episode import Episode
 
@@ -62,48 +63,101 @@ def remembering():
     return answer
 
 
+GRAPHS = {}
+
+
 @pytest.fixture
 def compiled(monkeypatch):
-    """Hundreds of passes with one query each, by a graph for each network and batch size instead of layer by layer."""
-    graphs, forward = {}, functional.forward
+    """Hundreds of passes with one query each, by a graph for each batch size instead of layer by layer.
+
+    All networks of the check are alike, so one graph serves for all; their weights and averages are its arguments.
+    """
+    forward = functional.forward
 
     def compiled_forward(network, params, x, *, training=True):
-        if (key := (network, training, len(x))) not in graphs:
-            graphs[key] = tf.function(lambda params, x: forward(network, params, x, training=training), autograph=False)
-        return graphs[key](list(params), x)
+        if (key := (training, len(x))) not in GRAPHS:
+            GRAPHS[key] = tf.function(
+                lambda params, averages, x: forward(network, params, x, non_trainable=averages, training=training),
+                autograph=False,
+            )
+        return GRAPHS[key](list(params), functional.values(network.non_trainable_variables), x)
 
     monkeypatch.setattr(functional, "forward", compiled_forward)
 
 
-def test_right():
-    assert checks.one_query_evaluation(right).passed
-    assert checks.one_query_evaluation(lambda m, e: labels(m.query_outputs(e, transductive=False)).numpy()).passed
+def with_keras(maml, episode):
+    """Several queries' batches at once are no help; one batch each through stateless_call, the query first."""
+    fast, found = maml.fast_weights(episode), []
+    for i in range(len(episode.query_x)):
+        batch = tf.concat([episode.query_x[i : i + 1], episode.support_x], axis=0)
+        outputs, _ = maml.network.stateless_call(fast, maml.network.non_trainable_variables, batch, training=True)
+        found.append(int(np.argmax(outputs[0])))
+    return found
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda m, e: labels(m.query_outputs(e)), "let them see each other"),
-        (lambda m, e: labels(one_by_one(m, e, m.fast_weights(e), lambda q: q)), "alone in its batch"),
-        (lambda m, e: labels(functional.forward(m.network, m.fast_weights(e), e.query_x, training=False)), "averages"),
-        (lambda m, e: labels(one_by_one(m, e, theta(m), beside_support(e))), "nothing was adapted"),
-        (lambda m, e: labels(functional.forward(m.network, theta(m), e.query_x)), "nothing was adapted, and all"),
-        (on_queries, "adapted on the query set"),
-        (lambda m, e: labels(one_by_one(m, e, m.fast_weights(e), beside_support(e), row=0)), "a support image"),
-        (lambda m, e: labels(logits(m, e), axis=0), "the argmax went over the queries"),
-        (logits, "these are logits"),
-        (lambda m, e: (right(m, e) + 1) % 3, "36 of 36 predictions differ"),
-        (lambda m, e: tf.cast(right(m, e), tf.float32), "integer labels"),
-        (leaking, "the learner has changed"),
-        (updating_averages, "the learner has changed"),
-        (remembering(), "something leaks between tasks"),
-    ],
-)
+RIGHT = [
+    ("as on the page", right),
+    ("the library", lambda m, e: labels(m.query_outputs(e, transductive=False)).numpy()),
+    ("a list, the query first", with_keras),
+    ("long integers", lambda m, e: tf.cast(right(m, e), tf.int64)),
+    ("whole numbers in floats", lambda m, e: right(m, e).numpy().astype(float)),
+    ("a list of tensors", lambda m, e: tf.unstack(right(m, e))),
+    ("a tuple", lambda m, e: tuple(right(m, e).numpy().tolist())),
+]
+
+
+@rows(RIGHT)
 @pytest.mark.usefixtures("compiled")
-def test_wrong(answer, words):
-    result = checks.one_query_evaluation(answer)
-    assert result.status == "not right yet"
-    assert words in result.message
+def test_right(words, answer):
+    assert_right(checks.one_query_evaluation, answer)
+
+
+def hits_of(answer, kind):
+    return lambda m, e: (answer(m, e).numpy() == e.query_y.numpy()).astype(kind)
+
+
+def as_one_batch(maml, episode):
+    return labels(functional.forward(maml.network, maml.fast_weights(episode), episode.query_x))
+
+
+def without_a_batch(maml, episode):
+    fast = maml.fast_weights(episode)
+    return labels(tf.stack([functional.forward(maml.network, fast, tf.concat([episode.support_x, q], 0))[-1]
+                            for q in episode.query_x]))  # fmt: skip
+
+
+WRONG = [
+    ("let them see each other", lambda m, e: labels(m.query_outputs(e))),
+    ("alone in its batch", lambda m, e: labels(one_by_one(m, e, m.fast_weights(e), lambda q: q))),
+    ("averages", lambda m, e: labels(functional.forward(m.network, m.fast_weights(e), e.query_x, training=False))),
+    ("nothing was adapted", lambda m, e: labels(one_by_one(m, e, theta(m), beside_support(e)))),
+    ("nothing was adapted, and all", lambda m, e: labels(functional.forward(m.network, theta(m), e.query_x))),
+    ("adapted on the query set", on_queries),
+    ("a support image", lambda m, e: labels(one_by_one(m, e, m.fast_weights(e), beside_support(e), row=0))),
+    ("the argmax went over the queries", lambda m, e: labels(logits(m, e), axis=0)),
+    ("these are logits", logits),
+    ("logits or probabilities", lambda m, e: tf.nn.softmax(logits(m, e))),
+    ("36 of 36 predictions differ", lambda m, e: (right(m, e) + 1) % 3),
+    ("labels run from 0 to 2", lambda m, e: right(m, e) + 1),
+    ("36 integer labels", lambda m, e: tf.reduce_max(tf.nn.softmax(logits(m, e)), axis=-1)),
+    ("these are hits: True where", hits_of(right, bool)),
+    ("these are hits, 1 where", hits_of(right, int)),
+    ("whoever calls you compares them", hits_of(right, float)),
+    ("And all queries went through the network in one batch", hits_of(as_one_batch, int)),
+    ("one number, such as the share of hits", lambda m, e: np.mean(right(m, e) == e.query_y)),
+    ("the true labels", lambda m, e: e.query_y),
+    ("the labels stand in a column", lambda m, e: right(m, e)[:, None]),
+    ("make a batch of it with query[None]", without_a_batch),
+    ("the learner has changed", leaking),
+    ("its moving averages were written to", updating_averages),
+    ("something leaks between tasks", remembering()),
+]
+
+
+@rows(WRONG)
+@pytest.mark.usefixtures("compiled")
+def test_wrong(words, answer):
+    assert_wrong(checks.one_query_evaluation, answer, words)
 
 
 @pytest.mark.usefixtures("compiled")

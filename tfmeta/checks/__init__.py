@@ -13,12 +13,16 @@ from tfmeta.checks.comparisons import paired_difference
 from tfmeta.checks.episodes import sample_episode
 from tfmeta.checks.gradients import detect_assign, quadratic_meta_gradient
 from tfmeta.checks.heads import prototypical_head
+from tfmeta.checks.masks import masked_update
+from tfmeta.checks.outer_steps import outer_step
 from tfmeta.checks.prediction import predict
 from tfmeta.checks.prototypes import prototypical_logits
 from tfmeta.checks.quiz import quiz
 from tfmeta.checks.record import progress
+from tfmeta.checks.repairs import repaired_step
 from tfmeta.checks.report import Result
-from tfmeta.checks.updates import masked_update, meta_sgd_update, reptile_update
+from tfmeta.checks.train_steps import prototypical_train_step
+from tfmeta.checks.updates import meta_sgd_update, reptile_update
 
 __all__ = [
     "Result",
@@ -28,13 +32,16 @@ __all__ = [
     "masked_update",
     "meta_sgd_update",
     "one_query_evaluation",
+    "outer_step",
     "paired_difference",
     "predict",
     "progress",
     "prototypical_head",
     "prototypical_logits",
+    "prototypical_train_step",
     "quadratic_meta_gradient",
     "quiz",
+    "repaired_step",
     "reptile_update",
     "sample_episode",
 ]

@@ -12,6 +12,13 @@ from tfmeta.checks.report import Result, judge, require
 from tfmeta.core.episode import Episode
 
 N_WAY, K_SHOT, N_QUERY, DIM = 3, 2, 12, 6
+HINTS = (
+    ("incompatible", "(A network takes a batch, [batch, ...]: make a batch of one query with query[None].)"),
+    ("expected min_ndim", "(A network takes a batch, [batch, ...]: make a batch of one query with query[None].)"),
+    ("must have the same rank", "(A query is one row of query_x: make a batch of it with query[None] first.)"),
+    ("Shape mismatch", "(A query is one row of query_x: make a batch of it with query[None] first.)"),
+    ("Ranks of all input", "(A query is one row of query_x: make a batch of it with query[None] first.)"),
+)
 
 
 def one_query_evaluation(answer) -> Result:
@@ -24,12 +31,13 @@ def one_query_evaluation(answer) -> Result:
 
     Returns:
         A `Result`. Rejected with words of their own: all queries in one batch, a query all by itself, moving averages,
-        no adaptation, adaptation on the query set, argmax over the wrong axis, weights that leak between tasks.
+        no adaptation, adaptation on the query set, argmax over the wrong axis, a support image's prediction, hits or
+        their share in place of labels, the true labels, logits, a column, weights that leak between tasks.
 
     References:
         Nichol, Achiam, Schulman (2018), section 6.1. https://arxiv.org/abs/1803.02999
     """
-    return judge("one_query_evaluation", answer, _examine)
+    return judge("one_query_evaluation", answer, _examine, HINTS)
 
 
 def _examine(call) -> str:
@@ -38,6 +46,7 @@ def _examine(call) -> str:
     found = []
     for episode in (episodes[0], episodes[1], episodes[0]):
         found.append(np.asarray(call(maml, episode)))
+        _examine_form(found[-1], episode)
         moved = any(not np.array_equal(v.numpy(), s) for v, s in zip(maml.network.variables, start, strict=True))
         for variable, value in zip(maml.network.variables, start, strict=True):
             variable.assign(value)
@@ -53,24 +62,18 @@ def _examine(call) -> str:
 
 
 def _one_episode(maml: MAML, episode: Episode, predicted: np.ndarray) -> None:
-    n = N_WAY * N_QUERY
-    logits = maml.query_outputs(episode, transductive=False).numpy()
-    require(
-        predicted.shape != logits.shape,
-        "these are logits. Return the predicted labels: the argmax over the last axis, the classes.",
-    )
-    require(
-        predicted.shape != (N_WAY,),
-        f"there is one value per class where one per query is wanted: the argmax went over the queries (axis 0). Take "
-        f"it over the classes, axis -1, to get {n} labels.",
-    )
-    require(
-        predicted.shape == (n,) and np.issubdtype(predicted.dtype, np.integer),
-        f"return {n} integer labels, one per query; yours have shape {predicted.shape} and type {predicted.dtype}.",
-    )
-    exact = logits.argmax(axis=-1)
+    n = len(predicted)
+    exact = maml.query_outputs(episode, transductive=False).numpy().argmax(axis=-1)
     if np.array_equal(predicted, exact):
         return
+    truth = episode.query_y.numpy()
+    hits = (
+        "these are hits, 1 where a prediction is right and 0 where it is not. Return the predicted labels themselves; "
+        "whoever calls you compares them with query_y."
+    )
+    require(not np.array_equal(predicted, exact == truth), hits)
+    require(not np.array_equal(predicted, truth), "these are the true labels of the queries. Predict them.")
+    require(np.all((predicted >= 0) & (predicted < N_WAY)), f"labels run from 0 to {N_WAY - 1}.")
     learner, fast = maml.network, maml.fast_weights(episode)
     theta = functional.values(learner.trainable_variables)
     swapped = Episode(episode.query_x, episode.query_y, episode.support_x, episode.support_y)
@@ -100,9 +103,43 @@ def _one_episode(maml: MAML, episode: Episode, predicted: np.ndarray) -> None:
          "you took the first row of each batch, a support image. The query is the last row."),
     )  # fmt: skip
     for value, message in wrong:
-        require(not np.array_equal(predicted, value.numpy().argmax(axis=-1)), message)
+        labels = value.numpy().argmax(axis=-1)
+        require(not np.array_equal(predicted, labels), message)
+        require(not np.array_equal(predicted, labels == truth), f"{hits} And {message}")
     require(False, f"{np.sum(predicted != exact)} of {n} predictions differ from those of "
                    "maml.query_outputs(episode, transductive=False).")  # fmt: skip
+
+
+def _examine_form(predicted: np.ndarray, episode: Episode) -> None:
+    """Refuse what cannot be labels, one for each query."""
+    n = len(episode.query_y)
+    require(
+        predicted.shape != (),
+        "this is one number, such as the share of hits. Return the predicted labels, one for each query.",
+    )
+    require(
+        predicted.shape != (n, N_WAY),
+        "these are logits or probabilities. Return the predicted labels: the argmax over the last axis, the classes.",
+    )
+    require(
+        predicted.shape != (N_WAY,),
+        f"there is one value per class where one per query is wanted: the argmax went over the queries (axis 0). Take "
+        f"it over the classes, axis -1, to get {n} labels.",
+    )
+    require(
+        predicted.shape != (n, 1),
+        f"the labels stand in a column, shape {(n, 1)}. Compared with query_y, a row, every one would be compared with "
+        "every other. Take the last row of each batch's logits, [-1], before the argmax.",
+    )
+    require(
+        predicted.dtype != bool,
+        "these are hits: True where a prediction is right. Return the predicted labels themselves; whoever calls you "
+        "compares them with query_y.",
+    )
+    require(
+        predicted.shape == (n,) and np.issubdtype(predicted.dtype, np.number) and np.all(predicted == predicted // 1),
+        f"return {n} integer labels, one per query; yours have shape {predicted.shape} and type {predicted.dtype}.",
+    )
 
 
 def _first_rows(learner, fast, episode) -> np.ndarray:

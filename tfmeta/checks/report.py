@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfmeta.checks import record
+from tfmeta.checks.stops import describe
 
 UNFILLED, WRONG, RIGHT = "not filled in yet", "not right yet", "right"
 
@@ -14,6 +15,8 @@ UNFILLED, WRONG, RIGHT = "not filled in yet", "not right yet", "right"
 @dataclasses.dataclass(frozen=True)
 class Result:
     """What a check found. It has been printed already, so a notebook shows it once.
+
+    A result is true where the answer is right: `if checks.adapt(my_adapt): ...`.
 
     Args:
         status: `"right"`, `"not right yet"` or `"not filled in yet"`.
@@ -32,12 +35,19 @@ class Result:
         """Whether the answer is right."""
         return self.status == RIGHT
 
+    def __bool__(self) -> bool:
+        return self.passed
+
     def _ipython_display_(self) -> None:
         """Nothing: the message has been printed."""
 
 
 class WrongAnswerError(Exception):
     """Raised inside a check: the answer is wrong, and the message says how."""
+
+
+class StoppedError(WrongAnswerError):
+    """Raised inside a check: the answer stopped with an error of its own, or ended the program."""
 
 
 class UnfilledError(Exception):
@@ -58,14 +68,73 @@ def require(condition: Any, message: str) -> None:
         raise WrongAnswerError(message)
 
 
-def judge(exercise: str, answer: Any, examine: Callable[[Callable], str]) -> Result:
+def is_unfilled(returned: Any) -> bool:
+    """Whether a value is what a stub returns: nothing, dots, or a row of dots."""
+    if isinstance(returned, list | tuple):
+        return any(part is ... for part in returned)
+    return returned is None or returned is ...
+
+
+class Call:
+    """An answer that is safe to call: whatever it does becomes a sentence.
+
+    Args:
+        answer: what the reader wrote.
+        hints: pairs of a piece of an error's text and a sentence to add where an error contains it.
+    """
+
+    def __init__(self, answer: Callable, hints: tuple[tuple[str, str], ...] = ()):
+        self.answer, self.hints = answer, hints
+
+    def __call__(self, *args) -> Any:
+        """What the answer returns.
+
+        Args:
+            *args: the answer's arguments.
+
+        Returns:
+            Anything but nothing.
+
+        Raises:
+            StoppedError: if the answer raises an error, or ends the program.
+            UnfilledError: if it returns nothing.
+        """
+        return self.run(self.answer, *args)
+
+    def run(self, function: Callable, *args) -> Any:
+        """The same for another function that runs the reader's code, such as a method of a class that is the answer.
+
+        Args:
+            function: what to call.
+            *args: its arguments.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            StoppedError: if it raises an error, or ends the program.
+            UnfilledError: if it returns nothing.
+        """
+        try:
+            returned = function(*args)
+        except (Exception, SystemExit) as error:  # whatever a half-written answer does, the notebook goes on
+            raise StoppedError(describe(error, self.answer, self.hints)) from error
+        if is_unfilled(returned):
+            raise UnfilledError
+        return returned
+
+
+def judge(
+    exercise: str, answer: Any, examine: Callable[[Call], str], hints: tuple[tuple[str, str], ...] = ()
+) -> Result:
     """Examine an answer without ever raising; print and return what was found.
 
     Args:
         exercise: name of the exercise.
-        answer: what the reader wrote: a function, or still an ellipsis.
+        answer: what the reader wrote: a function or a class, or still an ellipsis.
         examine: takes the answer as a function that is safe to call, returns the praise, and stops at the first thing
             that is wrong.
+        hints: pairs of a piece of an error's text and a sentence to add where the answer stops with such an error.
 
     Returns:
         A `Result`.
@@ -73,24 +142,11 @@ def judge(exercise: str, answer: Any, examine: Callable[[Callable], str]) -> Res
     References:
         Hattie, Timperley (2007), table 1. https://doi.org/10.3102/003465430298487
     """
-
-    def call(*args):
-        try:
-            returned = answer(*args)
-        except Exception as error:  # whatever a half-written answer does, the notebook goes on
-            reason = str(error).strip().splitlines()
-            raise WrongAnswerError(
-                f"your function stopped with {type(error).__name__}: {reason[0][:300] if reason else 'no message'}"
-            ) from error
-        if returned is None or returned is ...:
-            raise UnfilledError
-        return returned
-
     try:
-        if answer is None or answer is ...:
+        if is_unfilled(answer):
             raise UnfilledError
         require(callable(answer), f"give the check your function itself, not what it returns (a {_kind(answer)})")
-        result = Result(RIGHT, examine(call))
+        result = Result(RIGHT, examine(Call(answer, hints)))
     except UnfilledError:
         result = Result(UNFILLED, "your function returns nothing. Replace the dots and run both cells again.")
     except WrongAnswerError as wrong:

@@ -1,38 +1,14 @@
-"""Checks of tutorials 07 and 08: Reptile's outer step, Meta-SGD's inner step, and an inner step with a mask."""
+"""Checks of tutorials 07 and 08: Reptile's outer step, and Meta-SGD's inner step."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
 
+from tfmeta.checks.lists import as_tensors, compare, examine_lists, random_parameters
 from tfmeta.checks.report import Result, judge, require
-
-
-def _parameters(rng, lead=()):
-    shapes = ((3, 2), (2,))
-    return [tf.constant(rng.normal(size=(*lead, *shape)), tf.float32) for shape in shapes]
-
-
-def _compare(found, exact, wrong, otherwise: str) -> None:
-    """Stop at the first known wrong answer; else at any other difference."""
-    require(
-        isinstance(found, list | tuple) and len(found) == len(exact),
-        f"return a list of {len(exact)} tensors, one for each parameter tensor.",
-    )
-    found = [np.asarray(tensor) for tensor in found]
-    for have, want in zip(found, exact, strict=True):
-        require(
-            have.shape == want.shape,
-            f"each result must have its parameter's shape; one of yours has {have.shape}, not {want.shape}.",
-        )
-
-    def same(values):
-        return all(np.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(found, values, strict=True))
-
-    if not same(exact):
-        for values, message in wrong:
-            require(not same([np.asarray(v) for v in values]), message)
-        require(False, otherwise)
+from tfmeta.checks.slopes import examine_slopes
+from tfmeta.checks.stops import TENSOR_HINTS
 
 
 def reptile_update(answer) -> Result:
@@ -44,39 +20,73 @@ def reptile_update(answer) -> Result:
 
     Returns:
         A `Result`. Rejected with words of their own: the wrong direction, a sum over tasks, the mean itself, the
-        change alone, one task only.
+        change alone, one task only, a mean without `axis=0`, a mean over a parameter's own axis, one task after the
+        other (algorithm 1), theta' added instead of theta' - theta, the two weights of the mean exchanged, the median,
+        a list changed in place.
 
     References:
-        Nichol et al. (2018), algorithm 2. https://arxiv.org/abs/1803.02999
+        Nichol et al. (2018), algorithms 1 and 2. https://arxiv.org/abs/1803.02999
     """
-    return judge("reptile_update", answer, _examine_reptile)
+    return judge("reptile_update", answer, _examine_reptile, TENSOR_HINTS)
 
 
 def _examine_reptile(call) -> str:
     rng = np.random.default_rng(0)
     for tasks, outer_lr in ((4, 0.3), (1, 0.5)):
-        params, fast = _parameters(rng), _parameters(rng, (tasks,))
-        moves = [np.mean(f - w, axis=0) for w, f in zip(params, fast, strict=True)]
-        exact = [w + outer_lr * m for w, m in zip(params, moves, strict=True)]
-        wrong = (
-            ([w - outer_lr * m for w, m in zip(params, moves, strict=True)],
-             "this moves away from the adapted weights. theta' - theta points *towards* them; it is minus it that is "
-             "handed to an optimizer as a gradient."),
-            ([w + outer_lr * tasks * m for w, m in zip(params, moves, strict=True)],
-             "you added up the tasks' moves. Take the mean, or the step grows with the number of tasks."),
-            ([np.mean(f, axis=0) for f in fast],
-             "these are the mean adapted weights, which is outer_lr = 1. Go only the part outer_lr of the way."),
-            ([w + m for w, m in zip(params, moves, strict=True)], "outer_lr is missing."),
-            ([outer_lr * m for m in moves], "this is the change. Add it to the parameters."),
-            ([w + outer_lr * (f[0] - w) for w, f in zip(params, fast, strict=True)],
-             "only the first task was used. Take the mean over the leading axis."),
-            ([w + outer_lr * (f[-1] - w) for w, f in zip(params, fast, strict=True)],
-             "only the last task was used. Take the mean over the leading axis."),
-        )  # fmt: skip
-        if tasks == 1:  # where many of these are the same
-            wrong = ()
-        _compare(call(params, fast, outer_lr), exact, wrong, "this is not theta + outer_lr * mean(theta' - theta).")
+        params, fast = random_parameters(rng), random_parameters(rng, (tasks,))
+        given = list(params), list(fast)
+        found = call(*given, outer_lr)
+        examine_lists(params=(given[0], params), fast_weights=(given[1], fast))
+        pairs = [(np.asarray(w), np.asarray(f)) for w, f in zip(params, fast, strict=True)]
+        exact = [w + outer_lr * np.mean(f - w, axis=0) for w, f in pairs]
+        wrong = _wrong_reptile(pairs, outer_lr) if tasks > 1 else ()  # with one task many of these are right
+        compare(found, exact, wrong, "this is not theta + outer_lr * mean(theta' - theta).")
     return "theta + epsilon * mean(theta' - theta), for one task and for several."
+
+
+def _wrong_reptile(pairs, lr: float) -> tuple:
+    def each(change):
+        return [change(w, f) for w, f in pairs]
+
+    def serial(rate):
+        return each(lambda w, f: [w := w + rate * (one - w) for one in f][-1])
+
+    no_axis = (
+        "reduce_mean without axis=0 averages over all weights of a tensor as well: every weight then takes the same "
+        "step. Take the mean over the leading axis, the tasks, alone."
+    )
+    return (
+        (each(lambda w, f: w - lr * np.mean(f - w, axis=0)),
+         "this moves away from the adapted weights. theta' - theta points *towards* them; it is minus it that is "
+         "handed to an optimizer as a gradient."),
+        (each(lambda w, f: w + lr * np.sum(f - w, axis=0)),
+         "you added up the tasks' moves. Take the mean, or the step grows with the number of tasks."),
+        (each(lambda w, f: w + lr * np.mean(f - w)), no_axis),
+        (each(lambda w, f: w + lr * (np.mean(f) - w)), no_axis),
+        (each(lambda w, f: w + lr * np.sum(f - w)), no_axis.replace("reduce_mean", "reduce_sum")),
+        (serial(lr),
+         "this is the serial version: theta moves towards one task after the other, so that the last ones count most. "
+         "Algorithm 2 starts every task at the same theta and takes the mean of the moves."),
+        (serial(lr / len(pairs[0][1])),
+         "theta moves towards one task after the other, a part of the way each time: the last tasks count most. Take "
+         "every move from the same theta."),
+        (each(lambda w, f: np.mean(f, axis=0)),
+         "these are the mean adapted weights, which is outer_lr = 1. Go only the part outer_lr of the way."),
+        (each(lambda w, f: lr * np.mean(f, axis=0)), "outer_lr times the mean of theta' lacks the rest of theta."),
+        (each(lambda w, f: w + lr * np.mean(f, axis=0)),
+         "you added theta', where the move theta' - theta belongs: theta would grow for ever."),
+        (each(lambda w, f: lr * w + (1 - lr) * np.mean(f, axis=0)),
+         "the weights are exchanged: theta keeps 1 - outer_lr, the mean of theta' gets outer_lr."),
+        (each(lambda w, f: lr * np.mean(f - w, axis=0)), "this is the change. Add it to the parameters."),
+        (each(lambda w, f: w + np.mean(f - w, axis=0) / len(f)),
+         "you divided by the number of tasks twice, and left out outer_lr."),
+        (each(lambda w, f: w + lr * np.mean(f - w, axis=0) / len(f)),
+         "you divided by the number of tasks twice: once is the mean."),
+        (each(lambda w, f: w + lr * np.median(f - w, axis=0)), "this is the median over tasks. Algorithm 2 has the "
+                                                               "mean."),
+        (each(lambda w, f: w + lr * (f[0] - w)), "only the first task was used. Take the mean over the leading axis."),
+        (each(lambda w, f: w + lr * (f[-1] - w)), "only the last task was used. Take the mean over the leading axis."),
+    )  # fmt: skip
 
 
 def meta_sgd_update(answer) -> Result:
@@ -84,85 +94,84 @@ def meta_sgd_update(answer) -> Result:
 
     Args:
         answer: `answer(params, gradients, rates)` with three lists of tensors of the same shapes; returns the list of
-            fast weights, through which the outer tape can reach parameters and rates.
+            fast weights, through which the outer tape can reach parameters, gradients and rates. Rates may be negative.
 
     Returns:
-        A `Result`. Rejected with words of their own: the wrong sign, one mean rate, rates through a logarithm, results
-        that are cut off from the rates.
+        A `Result`. Rejected with words of their own: the wrong sign, one mean rate, rates through a logarithm, absolute
+        value, relu, softplus, sigmoid or square, the sign of the gradient alone, a step without the parameters, a list
+        changed in place, results that are cut off from the rates, from theta or from the gradients.
 
     References:
         Li et al. (2017), algorithm 1. https://arxiv.org/abs/1707.09835
     """
-    return judge("meta_sgd_update", answer, _examine_meta_sgd)
+    return judge("meta_sgd_update", answer, _examine_meta_sgd, TENSOR_HINTS)
 
 
 def _examine_meta_sgd(call) -> str:
     rng = np.random.default_rng(0)
-    params, gradients = _parameters(rng), _parameters(rng)
-    rates = [0.1 + 0.05 * tensor for tensor in _parameters(rng)]
-    triples = list(zip(params, gradients, rates, strict=True))
+    params, gradients = random_parameters(rng), random_parameters(rng)
+    rates = [0.1 + 0.3 * tensor for tensor in random_parameters(rng)]  # of both signs
+    weights = random_parameters(rng)  # of the outer loss
+    given = list(params), list(gradients), list(rates)
     with tf.GradientTape() as tape:
-        tape.watch([params, rates])
-        found = call(list(params), list(gradients), list(rates))
-        total = tf.add_n([tf.reduce_sum(tf.convert_to_tensor(t)) for t in found]) if isinstance(found, list) else None
-    exact = [w - a * g for w, g, a in triples]
-    wrong = (
-        ([w + a * g for w, g, a in triples], "this climbs: subtract the step."),
-        ([w - tf.reduce_mean(a) * g for w, g, a in triples],
-         "you took one mean rate for a whole tensor. Multiply element by element: every weight has its own."),
-        ([w - tf.exp(a) * g for w, g, a in triples],
-         "you took the exponential of the rates. The paper uses them as they are, so a rate may turn negative."),
-        ([a * g for w, g, a in triples], "this is the step. Subtract it from the parameters."),
-    )  # fmt: skip
-    _compare(found, exact, wrong, "this is not theta - alpha * gradient, element by element.")
-    require(total is not None, "return a list.")
-    through = tape.gradient(total, rates)
-    require(
-        all(g is not None for g in through),
-        "the numbers are right, but no gradient reaches the rates: they cannot be learned. Use TensorFlow operations "
-        "on the tensors you were given, without .numpy() and without variables.",
-    )
-    return "theta - alpha * gradient, element by element, and the rates can be learned."
-
-
-def masked_update(answer) -> Result:
-    """Check an inner step that changes chosen tensors only.
-
-    Args:
-        answer: `answer(params, gradients, inner_lr, adapts)` with lists of tensors, a number, and a list of `True` and
-            `False`; returns the list of fast weights, as long as `params`.
-
-    Returns:
-        A `Result`. Rejected with words of their own: everything adapts, the mask turned round, zeros where nothing
-        should change, only the adapted ones returned, the given list changed.
-
-    References:
-        Raghu et al. (2020), section 4. https://arxiv.org/abs/1909.09157
-    """
-    return judge("masked_update", answer, _examine_mask)
-
-
-def _examine_mask(call) -> str:
-    rng = np.random.default_rng(0)
-    for adapts in ([False, True], [True, False]):
-        params, gradients = _parameters(rng), _parameters(rng)
-        given = list(params)
-        found = call(given, list(gradients), 0.4, adapts)
-        require(
-            all(a is b for a, b in zip(given, params, strict=True)) and len(given) == 2,
-            "you changed the list that you were given. The next task starts from it: make a new one.",
-        )
-        triples = list(zip(params, gradients, adapts, strict=True))
-        require(
-            not isinstance(found, list | tuple) or len(found) != sum(adapts),
-            "you returned only the tensors that adapt. The network needs all of them, in order.",
-        )
-        exact = [w - 0.4 * g if on else w for w, g, on in triples]
+        tape.watch([params, gradients, rates])
+        found = call(*given)
+        examine_lists(params=(given[0], params), gradients=(given[1], gradients), rates=(given[2], rates))
+        found = as_tensors(found, 2)
+        triples = list(zip(params, gradients, rates, strict=True))
+        exact = [w - a * g for w, g, a in triples]
+        negative = "Li's rates may turn negative: then the weight moves *against* its support gradient, because that "
+        negative += "helps the query loss. Use them as they are"
         wrong = (
-            ([w - 0.4 * g for w, g, _ in triples], "everything adapts: the mask is not used."),
-            ([w if on else w - 0.4 * g for w, g, on in triples], "the mask is turned round: True means *adapts*."),
-            ([w - 0.4 * g if on else tf.zeros_like(w) for w, g, on in triples],
-             "what does not adapt must stay as it is; yours became zero."),
+            ([w + a * g for w, g, a in triples], "this climbs: subtract the step."),
+            ([w - tf.reduce_mean(a) * g for w, g, a in triples],
+             "you took one mean rate for a whole tensor. Multiply element by element: every weight has its own."),
+            ([w - tf.exp(a) * g for w, g, a in triples],
+             "you took the exponential of the rates. The paper uses them as they are, so a rate may turn negative."),
+            ([w - tf.abs(a) * g for w, g, a in triples], f"you took the absolute value of the rates. {negative}."),
+            ([w - tf.nn.relu(a) * g for w, g, a in triples],
+             f"negative rates were cut off (relu, maximum, clipping). {negative}; a cut rate also gets no gradient and "
+             "never comes back."),
+            ([w - tf.nn.softplus(a) * g for w, g, a in triples], f"the rates went through a softplus. {negative}."),
+            ([w - tf.nn.sigmoid(a) * g for w, g, a in triples], f"the rates went through a sigmoid. {negative}."),
+            ([w - a**2 * g for w, g, a in triples], f"the rates were squared. {negative}."),
+            ([w - a * tf.sign(g) for w, g, a in triples], "you took the gradient's sign alone. Its size counts, too."),
+            ([w - g for w, g, a in triples], "the rates are missing."),
+            ([w - a for w, g, a in triples], "the gradients are missing."),
+            ([a * g for w, g, a in triples], "this is the step. Subtract it from the parameters."),
+            ([-a * g for w, g, a in triples], "this is the step. Add it to the parameters."),
+            (params, "theta came back unchanged."),
         )  # fmt: skip
-        _compare(found, exact, wrong, "an adapted tensor must be theta - inner_lr * gradient, the others theta.")
-    return "the chosen tensors take a step, the others stay, and the list you were given is untouched."
+        compare(found, exact, wrong, "this is not theta - alpha * gradient, element by element.")
+        total = tf.add_n([tf.reduce_sum(v * tf.cast(t, tf.float32)) for v, t in zip(weights, found, strict=True)])
+    _examine_path(tape.gradient(total, [params, gradients, rates]), weights, gradients, rates)
+    return "theta - alpha * gradient, element by element, negative rates included, and the rates can be learned."
+
+
+def _examine_path(through, weights, gradients, rates) -> None:
+    """The outer tape must reach the rates, theta, and the gradients, in which theta is hidden a second time."""
+    of_params, of_gradients, of_rates = through
+    require(
+        all(g is not None for g in of_rates),
+        "the numbers are right, but no gradient reaches the rates: they cannot be learned. Use TensorFlow operations "
+        "on the tensors you were given, without .numpy(), tf.stop_gradient and variables.",
+    )
+    require(
+        all(g is not None for g in of_params),
+        "the numbers are right, but no gradient reaches theta: it is stopped, so the outer loop would learn rates and "
+        "leave the starting point where it is. Remove tf.stop_gradient.",
+    )
+    require(
+        all(g is not None for g in of_gradients),
+        "the numbers are right, but the gradients are constants for the outer tape (tf.stop_gradient): that is the "
+        "first-order variant. Meta-SGD differentiates through them, as MAML does.",
+    )
+    examine_slopes(
+        [tf.concat([tf.reshape(t, [-1]) for t in part], 0) for part in through],
+        [tf.concat([tf.reshape(t, [-1]) for t in part], 0) for part in (
+            weights,
+            [-a * v for a, v in zip(rates, weights, strict=True)],
+            [-g * v for g, v in zip(gradients, weights, strict=True)],
+        )],
+        ["parameters", "gradients", "rates"], "the outer loop",
+    )  # fmt: skip

@@ -28,7 +28,7 @@ METHOD_COLOURS = {
     "BOIL": "#882255",
     "Proto-MAML": "#D55E00",
     "ProtoNet": "#009E73",
-    "matching": "#44AA99",
+    "matching": "#AA4499",
     "nearest neighbour": "#555555",
     "fine-tuning": "#661100",
     "joint training": "#A65628",
