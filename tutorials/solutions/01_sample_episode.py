@@ -1,4 +1,4 @@
-# Exercise 1 of notebook 01: draw classes, then images within each.
+# Notebook 01, exercise 1: draw classes, then images within each.
 def sample_episode_solution(images, labels, n_way, k_shot, n_query, rng):
     support, query = [], []
     for c in rng.choice(np.unique(labels), n_way, replace=False):

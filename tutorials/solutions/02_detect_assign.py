@@ -1,4 +1,4 @@
-# Exercise 2 of notebook 02: theta' as tensors, through stateless_call.
+# Notebook 02, exercise 2: theta' as tensors, through stateless_call.
 def detect_assign_solution(network, episode, inner_lr):
     params = [tf.convert_to_tensor(v) for v in network.trainable_variables]
     with tf.GradientTape() as outer:

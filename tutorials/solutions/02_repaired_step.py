@@ -1,4 +1,4 @@
-# Exercise 3 of notebook 02: one step of MAML for a body and a head.
+# Notebook 02, exercise 3: one step of MAML for a body and a head.
 def repaired_step_solution(body, head, optimizer, episode, inner_lr):
     n_body = len(body.trainable_variables)
     variables = [*body.trainable_variables, *head.trainable_variables]

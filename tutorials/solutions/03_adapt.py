@@ -1,4 +1,4 @@
-# Exercise 1 of notebook 03: the inner loop.
+# Notebook 03, exercise 1: the inner loop.
 def adapt_solution(network, params, episode, inner_lr, inner_steps):
     fast_weights = params
     for _ in range(inner_steps):

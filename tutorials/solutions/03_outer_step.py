@@ -1,4 +1,4 @@
-# Exercise 2 of notebook 03: MAML's outer step, and the same by tfmeta.MAML.
+# Notebook 03, exercise 2: MAML's outer step, and the same by tfmeta.MAML.
 def outer_step_solution(network, params, episodes, inner_lr, outer_lr):
     n_tasks = len(episodes.support_x)
     with tf.GradientTape() as tape:  # it sees every inner step

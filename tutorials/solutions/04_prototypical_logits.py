@@ -1,4 +1,4 @@
-# Exercise 1 of notebook 04: minus the squared distance to each prototype.
+# Notebook 04, exercise 1: minus the squared distance to each prototype.
 def prototypical_logits_solution(support, labels, query, n_way):
     prototypes = compute_prototypes(support, labels, n_way)  # c_k
     apart = query[:, None] - prototypes[None]  # [n_query, n_way, dim]

@@ -1,4 +1,4 @@
-# Exercise 2 of notebook 04: algorithm 1 as a Keras model, and the library's.
+# Notebook 04, exercise 2: algorithm 1 as a Keras model, and the library's.
 class ProtoNetSolution(keras.Model):
     def __init__(self, encoder, n_way):
         super().__init__()
