@@ -68,12 +68,13 @@ def path(
         curves.append(
             tfmeta.functional.forward(network, params, X).numpy()[:, 0]
         )
-        params, _, _ = tfmeta.functional.inner_update(
+        params = tfmeta.functional.adapt(
             network,
             params,
             support_x,
             support_y,
             inner_lr=inner_lr,
+            inner_steps=1,
             loss=squared_error,
         )
     return np.stack(curves)
