@@ -30,10 +30,12 @@ def write_folder(folder: Path, files: dict[str, bytes], force: bool) -> None:
     folder = folder.resolve()
     if folder == FOLDER or FOLDER in folder.parents or folder in FOLDER.parents:
         raise SystemExit(
-            f"copies need a folder of their own, apart from the tutorials. Received: {folder}"
+            f"copies need a folder of their own, apart from the tutorials. Received: folder={str(folder)!r}"
         )
     if folder.exists() and not folder.is_dir():
-        raise SystemExit(f"{folder} is a file; a folder is needed")
+        raise SystemExit(
+            f"a folder is needed, and this is a file. Received: folder={str(folder)!r}"
+        )
     known = written_before(folder)
     there = folder.is_dir() and any(folder.iterdir())
     if there and known is None and not force:
@@ -43,7 +45,8 @@ def write_folder(folder: Path, files: dict[str, bytes], force: bool) -> None:
     known = known or {}
 
     def is_ours(name: str) -> bool:
-        return digest((folder / name).read_bytes()) in known.get(name, [])
+        path, hashes = folder / name, known.get(name, [])
+        return path.is_file() and digest(path.read_bytes()) in hashes
 
     changed = [
         name for name in files if (folder / name).exists() and not is_ours(name)
@@ -55,14 +58,11 @@ def write_folder(folder: Path, files: dict[str, bytes], force: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     hashes = {name: digest(content) for name, content in files.items()}
     # Both the old and the new, so that an export that was interrupted is recognised, too.
-    both = {
-        name: [*known.get(name, []), *[hashes[name]] * (name in hashes)]
-        for name in {**known, **files}
-    }
-    write(folder / RECORD, json.dumps(both))
+    both = {name: [*known.get(name, []), new] for name, new in hashes.items()}
+    write(folder / RECORD, json.dumps(known | both))
     for name in set(known) - set(files):  # of a notebook that is gone
         inside = folder in (folder / name).resolve().parents
-        if inside and (folder / name).is_file() and is_ours(name):
+        if inside and is_ours(name):
             (folder / name).unlink()
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

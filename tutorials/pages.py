@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
 NotebookNode = nbformat.NotebookNode
 
 
