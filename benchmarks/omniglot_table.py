@@ -19,11 +19,19 @@ from benchmarks.table import replace_between
 from tfmeta.app.methods import RECIPES
 from tfmeta.app.presets import COLUMNS, PRESETS
 from tfmeta.machine import files
+from tfmeta.plotting import method_style
 
 # preset's name of a method -> its name in the tables, in their order
 LABELS = {recipe.preset or recipe.method: recipe.label for recipe in RECIPES.values()}
 # methods that learn; the picture's axes begin at the worst of them
 LEARNED = {recipe.preset or recipe.method for recipe in RECIPES.values() if recipe.learns}
+# What normalises a query, as a score says it -> marker, whether it is filled, and its place in the picture's legend.
+MODES = {
+    "statistics of all queries together": ("o", True, "all queries together"),
+    "statistics of the support set": ("o", False, "each with the support set"),
+    "moving averages": ("s", False, "moving averages"),
+    "none": ("D", True, "no batch norm"),
+}
 TITLES = [f"{n_way}-way {k_shot}-shot" for n_way, k_shot in COLUMNS]
 
 
@@ -122,6 +130,13 @@ def details(rows):
     return "\n".join(lines)
 
 
+def look_of(mode, colour):
+    """Marker of a batch-norm mode: what a score says of it begins with one of `MODES`."""
+    marker, filled, _ = next(look for begin, look in MODES.items() if mode.startswith(begin))
+    fill = colour if filled else "white"
+    return {"marker": marker, "color": colour, "markerfacecolor": fill, "markersize": 4, "linestyle": "none"}
+
+
 def draw(content, path):
     """A dot plot: a panel for each setting, methods below each other, ours with intervals beside the papers'."""
     import matplotlib
@@ -142,12 +157,12 @@ def draw(content, path):
                 name = cell_name(method, index)
                 for i, score in enumerate(found[name]["scores"] if name in found else ()):
                     axes.errorbar(
-                        100 * score["accuracy"], y - 0.18 * i, xerr=100 * score["interval"], marker="o", markersize=4,
-                        color="#0072B2", markerfacecolor="white" if i else "#0072B2", capsize=2, linestyle="none",
+                        100 * score["accuracy"], y - 0.18 * i, xerr=100 * score["interval"], capsize=2,
+                        **look_of(score["batch_norm"], method_style(method)["color"]),
                     )  # fmt: skip
                 if PRESETS[name].paper[0] is not None:
                     axes.plot(
-                        PRESETS[name].paper[0], y + 0.18, marker="x", color="#D55E00", linestyle="none", markersize=5
+                        PRESETS[name].paper[0], y + 0.18, marker="x", color="black", linestyle="none", markersize=5
                     )
             axes.set_title(TITLES[index], fontsize=8)
             axes.set_yticks(range(len(methods)), [LABELS[m] for m in reversed(methods)])
@@ -161,13 +176,10 @@ def draw(content, path):
                 for y, method in enumerate(reversed(methods)):
                     if (ours := _values(found, cell_name(method, index))[:1]) and ours[0] < left:
                         axes.text(left, y, f" \u25c2 {ours[0]:.0f} %", fontsize=7, va="center")
-        marks = [
-            plt.Line2D([], [], marker="o", color="#0072B2", linestyle="none", markersize=4),
-            plt.Line2D([], [], marker="o", color="#0072B2", markerfacecolor="white", linestyle="none", markersize=4),
-            plt.Line2D([], [], marker="x", color="#D55E00", linestyle="none", markersize=5),
-        ]
-        names = ["tfmeta (95 % interval)", "tfmeta, batch norm one query at a time", "the paper"]
-        figure.legend(marks, names, loc="outside lower center", ncols=3 if len(shown) > 2 else 1, frameon=False)
+        marks = [plt.Line2D([], [], **look_of(mode, "black")) for mode in MODES]
+        marks.append(plt.Line2D([], [], marker="x", color="black", linestyle="none", markersize=5))
+        names = [*(label for _, _, label in MODES.values()), "the paper"]
+        figure.legend(marks, names, loc="outside lower center", ncols=5 if len(shown) > 2 else 1, frameon=False)
         with files.whole(path) as beside:
             figure.savefig(beside, dpi=130)
         plt.close(figure)

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 import tfmeta
 from PIL import Image
-from tfmeta.plotting import BEFORE, COLOURS
+from tfmeta.plotting import BEFORE, METHOD_COLOURS
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -107,15 +107,15 @@ def draw(moment: float, truth, support, curves, errors) -> Image.Image:
     )
     left.plot(
         X,
-        between(curves["trained jointly"], moment),
-        color=COLOURS[1],
+        between(curves["joint training"], moment),
+        color=METHOD_COLOURS["joint training"],
         linewidth=1.6,
-        label="trained jointly",
+        label="joint training",
     )
     left.plot(
         X,
         between(curves["MAML"], moment),
-        color=COLOURS[0],
+        color=METHOD_COLOURS["MAML"],
         linewidth=3,
         label="MAML",
     )
@@ -139,9 +139,8 @@ def draw(moment: float, truth, support, curves, errors) -> Image.Image:
     )
     left.set_title(f"gradient step {int(moment)} of {STEPS}", fontsize=11)
     moments = np.arange(0, moment + 1e-9, 1 / BETWEEN)
-    for (name, values), colour in zip(
-        errors.items(), (COLOURS[0], COLOURS[1]), strict=True
-    ):
+    for name, values in errors.items():
+        colour = METHOD_COLOURS[name]
         line = [between(values, m) for m in moments]
         right.plot(moments, line, color=colour, linewidth=2.4, label=name)
         right.plot(moments[-1], line[-1], "o", color=colour, markersize=6)
@@ -168,7 +167,7 @@ def main() -> int:
     outer_steps = 200 if os.environ.get("TFMETA_QUICK") == "1" else 15000
     networks = {
         "MAML": (train(1, outer_steps), INNER_LR),
-        "trained jointly": (train(0, outer_steps), 0.003),
+        "joint training": (train(0, outer_steps), 0.003),
     }
     frames, durations = [], []
     for number, (amplitude, phase) in enumerate(TASKS):

@@ -25,6 +25,7 @@ import pages
 
 FOLDER = Path(__file__).parent
 SOLUTIONS = FOLDER / "solutions"
+PICTURE = r"data:image/png;base64,([A-Za-z0-9+/=]+)"
 # Seconds for one cell. In quick mode the slowest takes 10 on two quiet cores; a machine may be several times slower.
 QUICK_LIMIT, FULL_LIMIT = 120, 1800
 
@@ -114,7 +115,6 @@ def solution(
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Drop what changes from run to run without telling the reader anything."""
-    notebook.metadata.get("language_info", {}).pop("version", None)
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
@@ -125,19 +125,23 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             if output.get("output_type") == "stream":
                 # A console's line overwriting (backspaces, returns) is of no use on paper.
                 output.text = re.sub(r"[^\n]*\r(?!\n)", "", output.text)
-            elif "image/png" in output.get("data", {}):
-                output.data["image/png"] = smaller(output.data["image/png"])
+            elif "text/html" in output.get("data", {}):
+                page = output.data["text/html"]
+                output.data["text/html"] = re.sub(PICTURE, smaller, page)
     return notebook
 
 
-def smaller(png: str) -> str:
+def smaller(picture: re.Match) -> str:
     """The same picture with 128 colours, about a third of the size; line drawings have no more."""
     packed = io.BytesIO()
-    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    png = io.BytesIO(base64.b64decode(picture[1]))
+    picture = Image.open(png).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(
         packed, "PNG", optimize=True
     )
-    return base64.b64encode(packed.getvalue()).decode()
+    return (
+        f"data:image/png;base64,{base64.b64encode(packed.getvalue()).decode()}"
+    )
 
 
 def joined(outputs: list) -> list:

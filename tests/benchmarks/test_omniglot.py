@@ -170,10 +170,27 @@ def test_a_cell_that_was_not_run_says_so_beside_the_papers_number():
     assert {name.split("-omniglot-")[0] for name in omniglot_cells.CELLS} == set(omniglot_table.LABELS)
 
 
+def stored(name):
+    path = ROOT / f"results/{name}.json"
+    return json.loads(path.read_text(encoding="utf-8"))["rows"]
+
+
 def test_the_picture_shows_every_cell(tmp_path):
-    row = {"cell": "maml-omniglot-5w1s", "scores": [{"accuracy": 0.97, "interval": 0.01}]}
+    score = {"accuracy": 0.97, "interval": 0.01, "batch_norm": "statistics of all queries together"}
+    row = {"cell": "maml-omniglot-5w1s", "scores": [score]}
     omniglot_table.draw({"rows": [row]}, tmp_path / "dots.png")
     assert (tmp_path / "dots.png").stat().st_size > 5000
+
+
+def test_a_marker_says_what_normalised_the_queries():
+    """Moving averages are not the same protocol as a query beside the support set, though both are of one query."""
+    rows = [row for name in ("omniglot", "omniglot_short") for row in stored(name)]
+    modes = {score["batch_norm"] for row in rows for score in row["scores"]}
+    looks = {mode: omniglot_table.look_of(mode, "#123456") for mode in modes}
+    shape = {mode: (look["marker"], look["markerfacecolor"]) for mode, look in looks.items()}
+    assert shape["moving averages of the inner step"] == shape["moving averages of training"] == ("s", "white")
+    assert shape["statistics of the support set and one query"] == ("o", "white")
+    assert shape["statistics of all queries together"] == ("o", "#123456")
 
 
 def test_orders_and_pairs_that_are_the_other_way_round():

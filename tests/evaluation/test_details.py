@@ -73,6 +73,15 @@ def test_details_change_nothing_else(score, hard):
     assert "details" not in plain.to_dict()
 
 
+def test_one_seed_is_the_same_episodes_for_every_number_of_them(score, hard):
+    """Of 7 episodes one meta-batch of 7 is drawn, of 23 two of 20; a stream of one's own may have any size."""
+    few = tfmeta.evaluate(tfmeta.NearestNeighbour(), hard, **TASKS, episodes=7, seed=3, details=True)
+    np.testing.assert_array_equal(few.details.accuracies, score.details.accuracies[:7])
+    stream = tfmeta.episode_dataset(hard, **TASKS, meta_batch_size=1, seed=3)
+    given = tfmeta.evaluate(tfmeta.NearestNeighbour(), stream.take(23), details=True)
+    np.testing.assert_array_equal(given.details.accuracies, score.details.accuracies)
+
+
 def test_details_survive_json(score):
     read = tfmeta.Score(**json.loads(json.dumps(score.to_dict())))
     assert read == score

@@ -32,8 +32,10 @@ def noisy(tmp_path):
     return str(tmp_path)
 
 
-@pytest.mark.parametrize("program", ["/usr/bin/tfmeta", "tfmeta.exe"])
-def test_the_command_imports_tensorflow_without_its_notes_and_gives_the_screen_back(noisy, program):
+@pytest.mark.parametrize(
+    "program", ["/usr/bin/tfmeta", "tfmeta.exe", "/env/site-packages/ipykernel_launcher.py", "colab_kernel_launcher.py"]
+)
+def test_the_command_and_notebooks_import_tensorflow_without_its_notes_and_gives_the_screen_back(noisy, program):
     done = run_python(CALL, program, PYTHONPATH=noisy)
     assert (done.returncode, done.stderr, done.stdout) == (0, "later\n", "True 3\n")
 

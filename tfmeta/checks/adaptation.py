@@ -7,19 +7,21 @@ import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.checks.problems import put_back, small_forward, small_regression, squared_error
-from tfmeta.checks.report import Result, judge, require
+from tfmeta.checks.report import SECONDS, Result, judge, require
 from tfmeta.checks.stops import WATCH_HINTS
 from tfmeta.checks.values import LEAK, as_array, as_list, distance, in_either_precision, refuse_known, same_objects
 from tfmeta.core.episode import Episode
 
 
-def adapt(answer) -> Result:
+def adapt(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check an inner loop of several gradient steps.
 
     Args:
         answer: `answer(learner, params, episode, inner_lr, inner_steps)` with a built Keras model, theta as a list of
             tensors (not the model's own values), one `Episode` of regression; returns theta' as a list of tensors,
             differentiable in theta, from `inner_steps` steps on the mean squared error of the support set.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: adaptation on the query set, one step or one step too many or too
@@ -31,7 +33,7 @@ def adapt(answer) -> Result:
     References:
         Finn et al. (2017), algorithm 1, lines 5 and 6. https://arxiv.org/abs/1703.03400
     """
-    return judge("adapt", answer, in_either_precision(_examine), WATCH_HINTS)
+    return judge("adapt", answer, in_either_precision(_examine), WATCH_HINTS, quiet=quiet, seconds=seconds)
 
 
 ALPHA, STEPS = 0.1, 4

@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.checks.report import Result, judge, require
+from tfmeta.checks.report import SECONDS, Result, judge, require
 from tfmeta.checks.slopes import examine_slopes, softmax
 from tfmeta.checks.values import as_array
 
 
-def cosine_attention(answer) -> Result:
+def cosine_attention(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check the class probabilities of a matching network.
 
     Args:
         answer: `answer(support, labels, query, n_way, scale)` with embeddings `[n_support, dim]`, integer labels
             `[n_support]` in any order, embeddings `[n_query, dim]` and a number; returns probabilities
             `[n_query, n_way]`, through which a gradient reaches both embeddings.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: inner products without normalisation, one side normalised, minus
@@ -27,7 +29,7 @@ def cosine_attention(answer) -> Result:
     References:
         Vinyals et al. (2016), equation 1 and section 2.1.1. https://arxiv.org/abs/1606.04080
     """
-    return judge("cosine_attention", answer, _examine)
+    return judge("cosine_attention", answer, _examine, quiet=quiet, seconds=seconds)
 
 
 def _examine(call) -> str:

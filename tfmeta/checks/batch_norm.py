@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmeta import functional
 from tfmeta.algorithms.maml import MAML
-from tfmeta.checks.report import Result, judge, require
+from tfmeta.checks.report import SECONDS, Result, judge, require
 from tfmeta.core.episode import Episode
 
 N_WAY, K_SHOT, N_QUERY, DIM = 3, 2, 12, 6
@@ -21,13 +21,15 @@ HINTS = (
 )
 
 
-def one_query_evaluation(answer) -> Result:
+def one_query_evaluation(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check predictions in which no query sees another.
 
     Args:
         answer: `answer(maml, episode)` with a `tfmeta.MAML` and one `Episode`; adapts to the support set with
             `maml.fast_weights(episode)`, then judges each query in a batch of its own with the support set. Returns
             predicted labels, integers `[n_way * n_query]`.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: all queries in one batch, a query all by itself, moving averages,
@@ -37,7 +39,7 @@ def one_query_evaluation(answer) -> Result:
     References:
         Nichol, Achiam, Schulman (2018), section 6.1. https://arxiv.org/abs/1803.02999
     """
-    return judge("one_query_evaluation", answer, _examine, HINTS)
+    return judge("one_query_evaluation", answer, _examine, HINTS, quiet=quiet, seconds=seconds)
 
 
 def _examine(call) -> str:

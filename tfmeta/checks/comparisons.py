@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfmeta.checks.report import Result, judge, require
+from tfmeta.checks.report import SECONDS, Result, judge, require
 from tfmeta.checks.values import as_array, as_list
 
 SIZES = (40, 400) * 6  # several data sets, so that the noise of a bootstrap averages out
 
 
-def paired_difference(answer) -> Result:
+def paired_difference(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check the mean difference of two methods' accuracies on the same episodes, and half its 95 % interval.
 
     Args:
         answer: `answer(a, b)` with two arrays `[n]` of accuracies, entry i of both on the same episode; returns the
             mean of `a - b` and half the width of its interval, by the normal's quantile, by Student's, or by a
             bootstrap of the differences.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: the wrong direction, the median, variances added up as if the
@@ -27,7 +29,7 @@ def paired_difference(answer) -> Result:
         Snell et al. (2017), section 3: 95 % intervals over test episodes. https://arxiv.org/abs/1703.05175
         Efron, Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13. https://doi.org/10.1201/9780429246593
     """
-    return judge("paired_difference", answer, _examine)
+    return judge("paired_difference", answer, _examine, quiet=quiet, seconds=seconds)
 
 
 def _examine(call) -> str:

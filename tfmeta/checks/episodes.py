@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfmeta.checks.coverage import examine_coverage
-from tfmeta.checks.report import Result, StoppedError, judge, require
+from tfmeta.checks.report import SECONDS, Result, StoppedError, judge, require
 from tfmeta.checks.values import as_array, as_list
 
 N_CLASSES, PER_CLASS = 7, 6
@@ -21,13 +21,15 @@ HINTS = (
 )
 
 
-def sample_episode(answer) -> Result:
+def sample_episode(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check a function that draws one episode in NumPy.
 
     Args:
         answer: `answer(images, labels, n_way, k_shot, n_query, rng)` with images `[n, height, width, channels]`,
             integer labels `[n]` and a NumPy generator; returns `support_x` `[n_way * k_shot, ...]`, `support_y`,
             `query_x` `[n_way * n_query, ...]`, `query_y`. Images may be scaled or inverted on the way, all alike.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: classes drawn twice, images drawn twice, an image in both sets,
@@ -39,7 +41,7 @@ def sample_episode(answer) -> Result:
     References:
         Vinyals et al. (2016), section 3. https://arxiv.org/abs/1606.04080
     """
-    return judge("sample_episode", answer, _examine, HINTS)
+    return judge("sample_episode", answer, _examine, HINTS, quiet=quiet, seconds=seconds)
 
 
 def _data_set(order=None):

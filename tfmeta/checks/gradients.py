@@ -8,18 +8,20 @@ import tensorflow as tf
 from tfmeta import functional
 from tfmeta.checks.first_order import why_first_order
 from tfmeta.checks.problems import put_back, small_forward, small_regression, squared_error
-from tfmeta.checks.report import Result, judge, require
+from tfmeta.checks.report import SECONDS, Result, judge, require
 from tfmeta.checks.stops import WATCH_HINTS
 from tfmeta.checks.values import as_array, as_list, distance, in_either_precision, refuse_known
 from tfmeta.core.episode import Episode
 
 
-def quadratic_meta_gradient(answer) -> Result:
+def quadratic_meta_gradient(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check the meta-gradient of one inner step on a quadratic loss, L(theta) = theta^T A theta / 2 - b^T theta.
 
     Args:
         answer: `answer(theta, A, b, inner_lr)` with `theta` `[d]`, symmetric `A` `[d, d]` and `b` `[d]` (NumPy arrays);
             returns the gradient `[d]` of L(theta - inner_lr * grad L(theta)) with respect to `theta`.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: the first-order gradient, the gradient without adaptation, the
@@ -29,7 +31,7 @@ def quadratic_meta_gradient(answer) -> Result:
     References:
         Finn et al. (2017), equation 1 and section 2.2. https://arxiv.org/abs/1703.03400
     """
-    return judge("quadratic_meta_gradient", answer, _examine_quadratic, WATCH_HINTS)
+    return judge("quadratic_meta_gradient", answer, _examine_quadratic, WATCH_HINTS, quiet=quiet, seconds=seconds)
 
 
 def _examine_quadratic(call) -> str:
@@ -89,13 +91,15 @@ def _wrong_quadratic(theta, A, b, alpha) -> tuple:
     )  # fmt: skip
 
 
-def detect_assign(answer) -> Result:
+def detect_assign(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check a meta-gradient of a Keras model for what `assign` and `set_weights` do to it.
 
     Args:
         answer: `answer(learner, episode, inner_lr)` with a built Keras model and one `Episode` of regression; one inner
             step on the mean squared error of the support set. Returns the gradient of the query loss at theta' with
             respect to theta, a list in the order of `learner.trainable_variables`.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: an inner loop that writes to variables (`assign`, `assign_sub`,
@@ -107,7 +111,9 @@ def detect_assign(answer) -> Result:
         Finn et al. (2017), section 2.2: the meta-gradient involves a gradient through a gradient.
         https://arxiv.org/abs/1703.03400
     """
-    return judge("detect_assign", answer, in_either_precision(_examine_assign), WATCH_HINTS)
+    return judge(
+        "detect_assign", answer, in_either_precision(_examine_assign), WATCH_HINTS, quiet=quiet, seconds=seconds
+    )
 
 
 def _examine_assign(call, dtype: str) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.checks.report import Result, judge, require
+from tfmeta.checks.report import SECONDS, Result, judge, require
 from tfmeta.checks.slopes import examine_slopes
 from tfmeta.checks.values import as_array, as_list, constant_by_row
 
 
-def prototypical_head(answer) -> Result:
+def prototypical_head(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check the linear layer that Proto-MAML starts from.
 
     Args:
         answer: `answer(prototypes)` with `[n_way, dim]`; returns a kernel `[dim, n_way]` and a bias `[n_way]` for which
             `softmax(x @ kernel + bias)` is what a prototypical network gives, and through which a gradient reaches the
             prototypes. What is added to all classes alike does no harm.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: a forgotten factor of 2, half of everything, a bias with the wrong
@@ -27,7 +29,7 @@ def prototypical_head(answer) -> Result:
     References:
         Triantafillou et al. (2020), section 3.2. https://arxiv.org/abs/1903.03096; Snell et al. (2017), equation 8.
     """
-    return judge("prototypical_head", answer, _examine)
+    return judge("prototypical_head", answer, _examine, quiet=quiet, seconds=seconds)
 
 
 def _examine(call) -> str:

@@ -6,18 +6,20 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.checks.lists import as_tensors, compare, examine_lists, random_parameters
-from tfmeta.checks.report import Result, judge, require
+from tfmeta.checks.report import SECONDS, Result, judge, require
 from tfmeta.checks.stops import TENSOR_HINTS
 from tfmeta.checks.values import as_array, distance
 
 
-def masked_update(answer) -> Result:
+def masked_update(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check an inner step that changes chosen tensors only.
 
     Args:
         answer: `answer(params, gradients, inner_lr, adapts)` with lists of tensors, a number, and a list of `True` and
             `False`; returns the list of fast weights, as long as `params`, through which the outer tape can reach all
             parameters and the gradients of those that adapt.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: everything adapts, nothing adapts, the mask turned round, zeros
@@ -27,7 +29,7 @@ def masked_update(answer) -> Result:
     References:
         Raghu et al. (2020), section 4. https://arxiv.org/abs/1909.09157
     """
-    return judge("masked_update", answer, _examine_mask, TENSOR_HINTS)
+    return judge("masked_update", answer, _examine_mask, TENSOR_HINTS, quiet=quiet, seconds=seconds)
 
 
 def _examine_mask(call) -> str:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfmeta.checks.first_order import why_first_order
 from tfmeta.checks.outer_known import ALPHA, BETA, TASKS, mean_gradient, stepped, wrong_steps
 from tfmeta.checks.problems import put_back, small_regression
-from tfmeta.checks.report import Result, judge, require
+from tfmeta.checks.report import SECONDS, Result, judge, require
 from tfmeta.checks.stops import WATCH_HINTS
 from tfmeta.checks.values import (
     LEAK,
@@ -35,7 +35,7 @@ BATCH_HINTS = (
 )  # fmt: skip
 
 
-def outer_step(answer) -> Result:
+def outer_step(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check one outer step of MAML over a meta-batch of regression tasks.
 
     Args:
@@ -44,6 +44,8 @@ def outer_step(answer) -> Result:
             and two numbers; for each task takes one inner step on the mean squared error of its support set, and
             returns the new theta, a list of tensors: theta minus `outer_lr` times the mean over tasks of the gradient
             of the query loss at theta' with respect to theta.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: first order passed off as second, a gradient with respect to
@@ -55,7 +57,7 @@ def outer_step(answer) -> Result:
     References:
         Finn et al. (2017), algorithm 1. https://arxiv.org/abs/1703.03400
     """
-    return judge("outer_step", answer, in_either_precision(_examine), BATCH_HINTS)
+    return judge("outer_step", answer, in_either_precision(_examine), BATCH_HINTS, quiet=quiet, seconds=seconds)
 
 
 def _problem(dtype: str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.checks.report import Result, WrongAnswerError, judge, require
+from tfmeta.checks.report import SECONDS, Result, WrongAnswerError, judge, require
 from tfmeta.checks.slopes import examine_slopes, softmax
 from tfmeta.checks.values import as_array, constant_by_row
 
@@ -15,7 +15,7 @@ SORTED_SIZES = (
 )
 
 
-def prototypical_logits(answer) -> Result:
+def prototypical_logits(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check the class scores of a prototypical network.
 
     Args:
@@ -23,6 +23,8 @@ def prototypical_logits(answer) -> Result:
             `[n_support]` in any order, embeddings `[n_query, dim]`; returns logits `[n_query, n_way]`, through which a
             gradient reaches both embeddings. What is the same for every class of a query may differ: equation 8's
             linear layer and log-probabilities are right, too.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: unsquared distance, no minus sign, the mean over dimensions,
@@ -33,7 +35,7 @@ def prototypical_logits(answer) -> Result:
     References:
         Snell et al. (2017), equations 1, 2 and 8. https://arxiv.org/abs/1703.05175
     """
-    return judge("prototypical_logits", answer, _examine)
+    return judge("prototypical_logits", answer, _examine, quiet=quiet, seconds=seconds)
 
 
 # Classes of equal size with three examples, where median and mean differ; one example each, with as many queries as

@@ -26,7 +26,7 @@ from tfmeta.checks.repairs_known import (
     wrong_steps,
     zeros_for_head,
 )
-from tfmeta.checks.report import Result, StoppedError, judge, require
+from tfmeta.checks.report import SECONDS, Result, StoppedError, judge, require
 from tfmeta.checks.stops import FORGOTTEN_WATCH
 from tfmeta.checks.values import Remembered, as_array, distance, refuse_known
 from tfmeta.core.episode import Episode
@@ -40,7 +40,7 @@ HINTS = (
 )  # fmt: skip
 
 
-def repaired_step(answer) -> Result:
+def repaired_step(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check a MAML step of a body and a head for the five faults of the broken one.
 
     Args:
@@ -48,6 +48,8 @@ def repaired_step(answer) -> Result:
             `[batch, hidden]`, a built layer from there to logits `[batch, n_way]`, a Keras optimizer, and one `Episode`
             of classification; takes one inner step on the cross-entropy of the support set, lets the optimizer move
             body and head by the exact gradient of the query loss, and returns that loss, a scalar.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: each of the five faults where it is left in (inner step on the
@@ -59,7 +61,7 @@ def repaired_step(answer) -> Result:
     References:
         Finn et al. (2017), algorithm 2. https://arxiv.org/abs/1703.03400
     """
-    return judge("repaired_step", answer, _examine, HINTS)
+    return judge("repaired_step", answer, _examine, HINTS, quiet=quiet, seconds=seconds)
 
 
 def _parts():

@@ -8,8 +8,11 @@ from typing import Any
 
 from tfmeta.checks import record
 from tfmeta.checks.stops import describe
+from tfmeta.checks.time_limit import TimeLimitError, time_limit
 
 UNFILLED, WRONG, RIGHT = "not filled in yet", "not right yet", "right"
+# The longest check takes some ten seconds on two slow, busy cores.
+SECONDS = 120.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,9 +128,18 @@ class Call:
 
 
 def judge(
-    exercise: str, answer: Any, examine: Callable[[Call], str], hints: tuple[tuple[str, str], ...] = ()
+    exercise: str,
+    answer: Any,
+    examine: Callable[[Call], str],
+    hints: tuple[tuple[str, str], ...] = (),
+    *,
+    quiet: bool = False,
+    seconds: float = SECONDS,
 ) -> Result:
     """Examine an answer without ever raising; print and return what was found.
+
+    This is also how to write a check of one's own: a function that calls `judge` with an `examine` in which `require`
+    says what is wrong. `examine(call)` gets the answer as `call`, which turns whatever goes wrong in it into words.
 
     Args:
         exercise: name of the exercise.
@@ -135,18 +147,29 @@ def judge(
         examine: takes the answer as a function that is safe to call, returns the praise, and stops at the first thing
             that is wrong.
         hints: pairs of a piece of an error's text and a sentence to add where the answer stops with such an error.
+        quiet: print nothing.
+        seconds: how long the answer may take before it counts as endless; infinite for no limit. It can be stopped
+            between two of its lines, in the main thread of a system with alarms (not on Windows).
 
     Returns:
         A `Result`.
 
+    Raises:
+        ValueError: if `seconds` is not above 0.
+
     References:
         Hattie, Timperley (2007), table 1. https://doi.org/10.3102/003465430298487
     """
+    if not isinstance(seconds, int | float) or not seconds > 0:
+        raise ValueError(f"seconds must be a number above 0. Received: seconds={seconds!r}")
     try:
         if is_unfilled(answer):
             raise UnfilledError
         require(callable(answer), f"give the check your function itself, not what it returns (a {_kind(answer)})")
-        result = Result(RIGHT, examine(Call(answer, hints)))
+        with time_limit(seconds):
+            result = Result(RIGHT, examine(Call(answer, hints)))
+    except TimeLimitError:
+        result = Result(WRONG, f"your function has not come to an end within {seconds:g} s. Does a loop never stop?")
     except UnfilledError:
         result = Result(UNFILLED, "your function returns nothing. Replace the dots and run both cells again.")
     except WrongAnswerError as wrong:
@@ -154,7 +177,8 @@ def judge(
     except Exception as error:  # an answer of a kind that no comparison foresaw
         result = Result(WRONG, f"what your function returns cannot be compared ({type(error).__name__}: {error})"[:400])
     mark = {UNFILLED: "[ ]", WRONG: "[x]", RIGHT: "[ok]"}[result.status]
-    print(f"{mark} {exercise}: {result.status}: {result.message}")
+    if not quiet:
+        print(f"{mark} {exercise}: {result.status}: {result.message}")
     record.note(exercise, "exercise", result.status, done=result.passed, tried=result.status != UNFILLED)
     return result
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.checks.problems import small_classification, weights_of
-from tfmeta.checks.report import Result, StoppedError, UnfilledError, judge, require
+from tfmeta.checks.report import SECONDS, Result, StoppedError, UnfilledError, judge, require
 from tfmeta.checks.train_known import (
     N_WAY,
     RATE,
@@ -40,7 +40,7 @@ HINTS = (
 )  # fmt: skip
 
 
-def prototypical_train_step(answer) -> Result:
+def prototypical_train_step(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check a prototypical network written as a Keras model, so that `compile` and `fit` do the rest.
 
     Args:
@@ -50,6 +50,8 @@ def prototypical_train_step(answer) -> Result:
             dictionary with `"loss"`, that loss. It is compiled with `keras.optimizers.SGD` and
             `SparseCategoricalCrossentropy(from_logits=True)`, which it may use or not, and trained by
             `fit(tf.data.Dataset.from_tensors(episode), shuffle=False)`.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: no step taken, prototypes or queries that are stopped or turned
@@ -61,7 +63,7 @@ def prototypical_train_step(answer) -> Result:
     References:
         Snell et al. (2017), algorithm 1. https://arxiv.org/abs/1703.05175
     """
-    return judge("prototypical_train_step", answer, _examine, HINTS)
+    return judge("prototypical_train_step", answer, _examine, HINTS, quiet=quiet, seconds=seconds)
 
 
 def _encoder() -> keras.Model:

@@ -6,17 +6,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.checks.lists import as_tensors, compare, examine_lists, random_parameters
-from tfmeta.checks.report import Result, judge, require
+from tfmeta.checks.report import SECONDS, Result, judge, require
 from tfmeta.checks.slopes import examine_slopes
 from tfmeta.checks.stops import TENSOR_HINTS
 
 
-def reptile_update(answer) -> Result:
+def reptile_update(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check Reptile's outer step.
 
     Args:
         answer: `answer(params, fast_weights, outer_lr)` with a list of tensors, a list of tensors with a leading axis
             `[meta_batch_size]`, and a number; returns the list of new parameters.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: the wrong direction, a sum over tasks, the mean itself, the
@@ -27,7 +29,7 @@ def reptile_update(answer) -> Result:
     References:
         Nichol et al. (2018), algorithms 1 and 2. https://arxiv.org/abs/1803.02999
     """
-    return judge("reptile_update", answer, _examine_reptile, TENSOR_HINTS)
+    return judge("reptile_update", answer, _examine_reptile, TENSOR_HINTS, quiet=quiet, seconds=seconds)
 
 
 def _examine_reptile(call) -> str:
@@ -89,12 +91,14 @@ def _wrong_reptile(pairs, lr: float) -> tuple:
     )  # fmt: skip
 
 
-def meta_sgd_update(answer) -> Result:
+def meta_sgd_update(answer, *, quiet: bool = False, seconds: float = SECONDS) -> Result:
     """Check an inner step with a rate for every weight.
 
     Args:
         answer: `answer(params, gradients, rates)` with three lists of tensors of the same shapes; returns the list of
             fast weights, through which the outer tape can reach parameters, gradients and rates. Rates may be negative.
+        quiet: print nothing, for a script that grades.
+        seconds: how long the answer may take before it counts as endless.
 
     Returns:
         A `Result`. Rejected with words of their own: the wrong sign, one mean rate, rates through a logarithm, absolute
@@ -104,7 +108,7 @@ def meta_sgd_update(answer) -> Result:
     References:
         Li et al. (2017), algorithm 1. https://arxiv.org/abs/1707.09835
     """
-    return judge("meta_sgd_update", answer, _examine_meta_sgd, TENSOR_HINTS)
+    return judge("meta_sgd_update", answer, _examine_meta_sgd, TENSOR_HINTS, quiet=quiet, seconds=seconds)
 
 
 def _examine_meta_sgd(call) -> str:

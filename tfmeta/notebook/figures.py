@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ def show(alt: str, figure: Figure | None = None) -> None:
     """Show a figure with an alternative text, as the output of a cell.
 
     Args:
-        alt: one sentence that says what is to be seen; a screen reader reads it, and pages made of the notebook hold
+        alt: one sentence that says what is to be seen; a screen reader reads it, and pages made of the notebook have
             it.
         figure: a Matplotlib figure; the current one by default. It is closed, so that it is shown once.
 
@@ -28,7 +30,7 @@ def show(alt: str, figure: Figure | None = None) -> None:
         https://www.w3.org/TR/WCAG22/#non-text-content
     """
     import matplotlib.pyplot as plt
-    from IPython.display import Image, display
+    from IPython.display import display
     from matplotlib.figure import Figure
 
     if not isinstance(alt, str):
@@ -43,5 +45,13 @@ def show(alt: str, figure: Figure | None = None) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=SHARPNESS * figure.dpi, bbox_inches="tight")
     plt.close(figure)
-    width = int.from_bytes(drawn.getvalue()[16:20], "big")  # of the PNG header
-    display(Image(drawn.getvalue(), format="png", width=round(width / SHARPNESS), alt=alt))
+    display({"text/html": _image(drawn.getvalue(), alt), "text/plain": alt}, raw=True)
+
+
+def _image(png: bytes, alt: str) -> str:
+    """The picture as HTML: JupyterLab and pages made by nbconvert leave out the alternative text of a plain PNG."""
+    width = int.from_bytes(png[16:20], "big")  # of the PNG's header
+    return (
+        f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{html.escape(alt)}" '
+        f'width="{round(width / SHARPNESS)}" style="max-width: 100%; height: auto">'
+    )
