@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed-$(shell cat pyproject.toml requirements.txt | cksum 
 PEERS := .bench-venv/.installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: run test quick lint lab tutorials bench doctor setup clean
+.PHONY: run test quick lint lab tutorials student bench doctor setup clean
 
 run: $(STAMP)          ## train both methods on Omniglot (about 4 minutes on two cores)
 	$(BIN)/tfmeta quickstart
@@ -26,8 +26,12 @@ lint: $(STAMP)
 lab: $(STAMP)          ## the tutorials in JupyterLab
 	$(BIN)/jupyter lab tutorials
 
-tutorials: $(STAMP)    ## run every tutorial in full and rewrite its outputs
+tutorials: $(STAMP)    ## run every tutorial in full, rewrite its outputs and the times that are told
 	$(BIN)/python tutorials/run.py
+	$(BIN)/python tutorials/overview.py --write
+
+student: $(STAMP)      ## copies of the tutorials to hand out, in build/student: no outputs, no answers
+	$(BIN)/python tutorials/export.py student
 
 bench: $(STAMP) $(PEERS)  ## time and memory beside other implementations (about three hours; wants a quiet machine)
 	$(BIN)/python benchmarks/run.py

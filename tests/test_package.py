@@ -65,7 +65,7 @@ def is_method(thing):
 
 
 def arguments(thing):
-    if inspect.isclass(thing) and issubclass(thing, Exception):
+    if inspect.isclass(thing) and issubclass(thing, BaseException):
         return []
     return [name for name in inspect.signature(thing).parameters if name not in ("self", "cls")]
 

@@ -21,6 +21,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 from PIL import Image
 
+import pages
+
 FOLDER = Path(__file__).parent
 SOLUTIONS = FOLDER / "solutions"
 PICTURE = r"data:image/png;base64,([A-Za-z0-9+/=]+)"
@@ -30,7 +32,7 @@ QUICK_LIMIT, FULL_LIMIT = 120, 1800
 
 def notebooks(numbers: list[str] = ()) -> list[Path]:
     """The tutorials, all or those with these numbers, in order."""
-    found = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+    found = pages.notebooks()
     unknown = set(numbers) - {path.name[:2] for path in found}
     if unknown:
         raise SystemExit(
@@ -178,12 +180,7 @@ def main() -> int:
                 "seconds_after_import": round(seconds),
                 "cores": os.cpu_count(),
             }
-            beside = path.with_name(f".writing-{os.getpid()}-{path.name}")
-            try:
-                nbformat.write(notebook, beside)
-                os.replace(beside, path)
-            finally:
-                beside.unlink(missing_ok=True)
+            pages.write(path, pages.text_of(notebook))
         print(f"{seconds:.0f} s after import", flush=True)
     return 0
 

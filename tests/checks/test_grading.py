@@ -1,5 +1,6 @@
 """What an autograder needs: results that are true or false, silence, and an end."""
 
+import contextlib
 import math
 import signal
 import threading
@@ -32,10 +33,8 @@ def test_a_right_answer_is_true():
 
 def endless(*_):
     while True:
-        try:
+        with contextlib.suppress(Exception):  # an answer that swallows errors does not get away with it
             time.sleep(0.01)
-        except Exception:  # an answer that swallows errors does not get away with it
-            pass
 
 
 @pytest.mark.parametrize("name", ["adapt", "sample_episode", "prototypical_head"])

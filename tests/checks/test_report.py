@@ -71,11 +71,17 @@ NONSENSE = {
 }
 
 
-@every_check
-@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
+# For the one check that asks for a class, the class is a stub.
+ANSWERS = {
+    f"{check.__name__}-{name}": (check, nonsense)
+    for check in ALL
+    for name, nonsense in NONSENSE.items()
+    if (check, nonsense) != (checks.prototypical_train_step, StubOfAClass)
+}
+
+
+@pytest.mark.parametrize(("check", "nonsense"), ANSWERS.values(), ids=ANSWERS)
 def test_nonsense_is_answered_in_words(check, nonsense):
-    if check is checks.prototypical_train_step and nonsense is StubOfAClass:
-        pytest.skip("for this check it is a stub")
     result = check(nonsense)
     assert result.status == "not right yet"
     assert len(result.message) > 20

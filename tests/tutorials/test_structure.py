@@ -1,17 +1,10 @@
-"""How a tutorial is written: skeleton, figures, words, sizes, outputs and links, read from the stored notebooks."""
+"""How a tutorial is written: skeleton, figures, words, sizes and links, read from the stored notebooks."""
 
-import base64
-import io
 import json
 import re
-from pathlib import Path
 
 import nbformat
-import pytest
-from PIL import Image
-
-FOLDER = Path(__file__).parents[2] / "tutorials"
-NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+from pages import FOLDER, code, notebooks, prose, read, sections, tags, words
 
 # The curriculum: figures that a row promises, and its exercises with a check.
 FIGURES = {
@@ -50,56 +43,8 @@ OTHER_NAMES = (
 )
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
-def path(request):
-    return request.param
-
-
-@pytest.fixture
-def notebook(path):
-    return nbformat.read(path, as_version=4)
-
-
-def code(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def prose(notebook):
-    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-
-
-def tags(cell, kind=""):
-    return [tag.removeprefix(kind) for tag in cell.metadata.get("tags", []) if tag.startswith(kind)]
-
-
-def pictures(cell):
-    found = [output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
-    return [Image.open(io.BytesIO(base64.b64decode(png))) for png in found]
-
-
-def words(text):
-    """Words that are read: no code, no formulas, no tables, no addresses."""
-    text = re.sub(r"```.*?```|\$\$.*?\$\$", "", text, flags=re.DOTALL)
-    text = re.sub(r"\$[^$]*\$", "x", text)
-    text = re.sub(r"\]\([^)]*\)|<[^>]*>", " ", text)
-    lines = [line for line in text.split("\n") if not line.startswith("|")]
-    return len(re.findall(r"[A-Za-z0-9][\w'’.%-]*", "\n".join(lines)))
-
-
-def sections(notebook):
-    """Pairs of heading and text of the sections of all markdown cells, in order."""
-    heading = ""
-    for cell in notebook.cells:
-        if cell.cell_type != "markdown":
-            continue
-        for part in re.split(r"(?m)^(?=##+ )", cell.source):
-            found = re.match(r"##+ (.+)", part)
-            heading = found[1] if found else heading
-            yield heading, part
-
-
 def test_there_is_a_notebook_for_every_row():
-    assert {path.name[:2] for path in NOTEBOOKS} >= set(FIGURES)
+    assert {path.name[:2] for path in notebooks()} >= set(FIGURES)
 
 
 def test_valid_and_small(path, notebook):
@@ -140,30 +85,8 @@ def test_a_core_path_of_1500_words_and_short_cells(notebook):
 
 
 def test_every_figure_of_the_row_is_there(path, notebook):
-    found = {tag: cell for cell in code(notebook) for tag in tags(cell, "figure:")}
-    assert set(found) >= FIGURES.get(path.name[:2], set())
-    for tag, cell in found.items():
-        assert pictures(cell), f"figure:{tag} shows no picture"
-
-
-def test_every_picture_fits_is_sharp_and_has_a_sentence(notebook):
-    for cell in code(notebook):
-        shown = [output for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
-        for output, picture in zip(shown, pictures(cell), strict=True):
-            about = output.metadata["image/png"]
-            assert about["width"] <= 720
-            assert 1.4 < picture.width / about["width"] < 1.6
-            assert picture.height >= 150
-            assert len(about["alt"].split()) >= 8
-            assert about["alt"].endswith(".")
-            assert "nan" not in about["alt"]
-
-
-def test_no_cell_shows_what_matplotlib_returned(notebook):
-    for cell in code(notebook):
-        for output in cell.get("outputs", []):
-            text = "".join(output.get("data", {}).get("text/plain", ""))
-            assert not re.match(r"Text\(|\[?<matplotlib|\(?array\(|<Figure", text), text
+    found = {tag for cell in code(notebook) for tag in tags(cell, "figure:")}
+    assert found >= FIGURES.get(path.name[:2], set())
 
 
 def test_a_figure_is_announced_and_discussed(notebook):
@@ -234,13 +157,6 @@ def test_a_quiz_and_progress(path, notebook):
     assert progress.source == "checks.progress()"
 
 
-def test_checks_saw_the_stub(notebook):
-    for cell in code(notebook):
-        printed = "".join(output.get("text", "") for output in cell.outputs)
-        for name in tags(cell, "check:"):
-            assert printed.startswith(f"[ ] {name}: not filled in yet")
-
-
 def test_code_fits_on_a_phone(notebook):
     cells = code(notebook)
     lengths = [sum(1 for line in cell.source.splitlines() if line.strip()) for cell in cells]
@@ -278,22 +194,6 @@ def test_from_scratch_is_compared(notebook):
     assert "tfmeta." in source
 
 
-def test_outputs_are_complete_and_quiet(notebook):
-    cells = code(notebook)
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    for cell in cells:
-        for output in cell.outputs:
-            assert output.output_type != "error"
-            assert output.get("name") != "stderr", output.get("text", "")[:300]
-            assert "WARNING" not in output.get("text", "")
-    assert sum(bool(cell.outputs) for cell in cells) >= 0.8 * len(cells)
-
-
-def test_outputs_name_no_place_on_the_authors_machine(path):
-    text = path.read_text(encoding="utf-8")
-    assert not re.search(r"(/home/|/root/|/Users/|/work/|/tmp/|site-packages|\\\\Users\\\\)", text)
-
-
 def test_relative_links_resolve(notebook):
     links = re.findall(r"\]\(([^)\s]+)\)", prose(notebook))
     assert links
@@ -303,7 +203,7 @@ def test_relative_links_resolve(notebook):
 
 
 def test_setup_is_the_same_everywhere():
-    setups = {code(nbformat.read(path, as_version=4))[0].source for path in NOTEBOOKS}
+    setups = {code(read(path))[0].source for path in notebooks()}
     assert len(setups) == 1
 
 
@@ -315,16 +215,8 @@ def test_nothing_of_a_machine_in_the_metadata(path):
 
 def test_readme_names_every_notebook_and_links_resolve():
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for path in NOTEBOOKS:
+    for path in notebooks():
         assert f"({path.name})" in text
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if not link.startswith(("https://", "#")):
             assert (FOLDER / link).exists(), link
-
-
-def test_the_animation_is_small_and_moves():
-    gif = FOLDER / "adaptation.gif"
-    assert gif.stat().st_size < 300_000
-    with Image.open(gif) as picture:
-        assert picture.n_frames > 10
-        assert picture.width <= 800

@@ -20,6 +20,9 @@ def time_limit(seconds: float) -> Iterator[None]:
     Args:
         seconds: above 0; infinite for no limit.
 
+    Returns:
+        A context, for `with`.
+
     Raises:
         TimeLimitError: from the line that is running when the time is over.
 
