@@ -256,7 +256,7 @@ def test_the_command_line_refuses(s, line, words):
 
 
 def test_exercises_answer_in_words_whatever_they_are_given(capsys):
-    for name in sorted(set(checks.__all__) - {"Result"}):
+    for name in sorted(set(checks.__all__) - {"Result", "predict", "progress", "quiz"}):  # these examine no function
         for answer in (None, 3, "a", [1], NAN, lambda *a, **k: "x", lambda: 1, lambda *a, **k: 1 / 0):
             assert not getattr(checks, name)(answer).passed, (name, answer)
     capsys.readouterr()

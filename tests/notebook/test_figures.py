@@ -1,7 +1,9 @@
 """A figure is shown once, sharp, with its sentence."""
 
 import base64
+import html
 import io
+import re
 
 import matplotlib.pyplot as plt
 import pytest
@@ -12,7 +14,7 @@ from PIL import Image
 from tfmeta.notebook import show
 from tfmeta.notebook.figures import SHARPNESS
 
-SENTENCE = "A line that rises from left to right."
+SENTENCE = 'A line that rises from "left" to right & is <never> level.'
 
 
 @pytest.fixture
@@ -30,11 +32,15 @@ def test_a_figure_carries_its_sentence_and_is_closed(published):
     figure.add_subplot().plot([0, 1])
     show(SENTENCE)
     (found,) = published.outputs
-    assert found["metadata"]["image/png"]["alt"] == SENTENCE
-    png = found["data"]["image/png"]
-    picture = Image.open(io.BytesIO(base64.b64decode(png) if isinstance(png, str) else png))
-    assert picture.width == pytest.approx(SHARPNESS * found["metadata"]["image/png"]["width"], abs=1)
-    assert 300 < found["metadata"]["image/png"]["width"] <= 420
+    assert found["data"]["text/plain"] == SENTENCE
+    png, alt, width = re.fullmatch(
+        r'<img src="data:image/png;base64,([^"]+)" alt="([^"]+)" width="(\d+)" style="[^"]+">',
+        found["data"]["text/html"],
+    ).groups()
+    assert html.unescape(alt) == SENTENCE
+    picture = Image.open(io.BytesIO(base64.b64decode(png)))
+    assert picture.width == pytest.approx(SHARPNESS * int(width), abs=1)
+    assert 300 < int(width) <= 420
     assert not plt.fignum_exists(figure.number)
 
 
