@@ -1,6 +1,6 @@
 """Draw the animation of the README: MAML becomes one sine wave after the other, in ten gradient steps each.
 
-    python tutorials/animate.py            # trains for about half a minute, writes tutorials/adaptation.gif
+    python tutorials/animate.py            # trains for a few minutes, writes tutorials/adaptation.gif
 
 Left: the network's curve moves from its starting point (grey, dashed) to the task whose ten points it is given. Right:
 the error on the rest of the curve, for MAML and for a network trained on all tasks jointly.
