@@ -22,6 +22,19 @@ def squared_error(targets, outputs):
     return tf.reduce_mean(tf.math.squared_difference(outputs, targets))
 
 
+def not_from_logits(labels, logits):
+    """A loss of probabilities, given logits.
+
+    Args:
+        labels: integers `[batch]`.
+        logits: `[batch, n_way]`.
+
+    Returns:
+        A scalar.
+    """
+    return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, logits))
+
+
 def small_regression(seed: int, dtype: str = "float64", tasks: tuple[int, ...] = ()) -> tuple[keras.Model, Episode]:
     """A built model with 13 parameters, and a task for it (or a meta-batch of `tasks`), the same for the same seed.
 

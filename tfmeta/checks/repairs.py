@@ -8,19 +8,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.checks.problems import small_classification, weights_of
+from tfmeta.checks.problems import not_from_logits, small_classification, weights_of
 from tfmeta.checks.repairs_known import (
     ALPHA,
     BETA,
     FAULT_1,
     FAULT_4,
     REBUILT,
-    cross_entropy,
     gradient_of,
     logits_of,
     loss_of,
     moved,
-    not_from_logits,
     on_queries,
     twice,
     wrong_steps,
@@ -30,6 +28,7 @@ from tfmeta.checks.report import SECONDS, Result, StoppedError, judge, require
 from tfmeta.checks.stops import FORGOTTEN_WATCH
 from tfmeta.checks.values import Remembered, as_array, distance, refuse_known
 from tfmeta.core.episode import Episode
+from tfmeta.core.losses import cross_entropy
 
 N_WAY, DIM, HIDDEN = 3, 4, 5
 HINTS = (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmeta.checks.problems import not_from_logits
 from tfmeta.core.episode import Episode
+from tfmeta.core.losses import cross_entropy
 
 ALPHA, BETA = 0.7, 0.5
 ONLY_BODY = (
@@ -63,19 +64,6 @@ def logits_of(params, x):
     return tf.matmul(tf.tanh(tf.matmul(x, kernel) + bias), head) + head_bias
 
 
-def cross_entropy(labels, logits):
-    """The mean over a set.
-
-    Args:
-        labels: integers `[batch]`.
-        logits: `[batch, n_way]`.
-
-    Returns:
-        A scalar.
-    """
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-
-
 def twice(labels, logits):
     """A softmax before a loss that takes one.
 
@@ -87,19 +75,6 @@ def twice(labels, logits):
         A scalar.
     """
     return cross_entropy(labels, tf.nn.softmax(logits))
-
-
-def not_from_logits(labels, logits):
-    """A loss of probabilities, given logits.
-
-    Args:
-        labels: integers `[batch]`.
-        logits: `[batch, n_way]`.
-
-    Returns:
-        A scalar.
-    """
-    return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, logits))
 
 
 def _task_loss(theta, episode: Episode, alpha=ALPHA, inner=cross_entropy, outer=cross_entropy, moves=(1, 1, 1, 1),

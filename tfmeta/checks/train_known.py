@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfmeta.algorithms.prototypical import compute_prototypes
+from tfmeta.checks.problems import not_from_logits
 from tfmeta.core.episode import Episode
+from tfmeta.core.losses import cross_entropy
 
 N_WAY, RATE = 3, 0.3
 TWICE = (
@@ -23,32 +24,6 @@ def _embed(weights, x):
 
 def _squared(query, prototypes):
     return tf.reduce_sum((query[:, None] - prototypes[None]) ** 2, axis=-1)
-
-
-def cross_entropy(labels, logits):
-    """The mean over the queries.
-
-    Args:
-        labels: integers `[batch]`.
-        logits: `[batch, n_way]`.
-
-    Returns:
-        A scalar.
-    """
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-
-
-def not_from_logits(labels, logits):
-    """A loss of probabilities, given logits.
-
-    Args:
-        labels: integers `[batch]`.
-        logits: `[batch, n_way]`.
-
-    Returns:
-        A scalar.
-    """
-    return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(labels, logits))
 
 
 def loss_of(weights, episode: Episode, prototypes=compute_prototypes, logits=lambda q, c: -_squared(q, c),

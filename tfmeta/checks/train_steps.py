@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.checks.problems import small_classification, weights_of
+from tfmeta.checks.problems import not_from_logits, small_classification, weights_of
 from tfmeta.checks.report import SECONDS, Result, StoppedError, UnfilledError, judge, require
 from tfmeta.checks.train_known import (
     N_WAY,
@@ -18,7 +18,6 @@ from tfmeta.checks.train_known import (
     gradient_of,
     loss_of,
     moved,
-    not_from_logits,
     wrong_losses,
 )
 from tfmeta.checks.values import as_array, distance
