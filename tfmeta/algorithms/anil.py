@@ -129,6 +129,7 @@ class ANIL(EpisodicLearner):
             self.network,
             update=lambda params: only(gradient_descent(self.inner_lr, self.inner_clip_norm), self.positions),
             first_order=self.first_order,
+            label="first-order ANIL" if self.first_order else "ANIL",
             gradient_mode=self.gradient_mode,
             task_loss=adversarial_loss(self, self.adversarial_epsilon),
             settings=rate_settings(self.inner_lr, self.inner_clip_norm) | {"adapted": adapted},

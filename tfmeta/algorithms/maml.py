@@ -87,6 +87,7 @@ class MAML(EpisodicLearner):
             gradient_mode=self.gradient_mode,
             task_loss=adversarial_loss(self, self.adversarial_epsilon),
             settings=rate_settings(self.inner_lr, self.inner_clip_norm),
+            label="FOMAML" if self.first_order else "MAML",
         )
 
 

@@ -82,6 +82,7 @@ class ProtoMAML(EpisodicLearner):
             outputs=self._outputs,
             update=lambda params: sgd(self.inner_lr),
             first_order=self.first_order,
+            label="first-order ProtoMAML" if self.first_order else "ProtoMAML",
             gradient_mode=self.gradient_mode,
             makes_head=True,
             to_keras=self._to_keras,

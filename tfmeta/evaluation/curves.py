@@ -40,6 +40,24 @@ class AdaptationCurve:
         """Number of inner steps followed."""
         return len(self.mean["query_loss"]) - 1
 
+    def labelled(self, label: str) -> AdaptationCurve:
+        """The same curve under another name.
+
+        Args:
+            label: for the legend.
+
+        Returns:
+            A new `AdaptationCurve`.
+
+        Raises:
+            ValueError: if `label` is no text.
+
+        References:
+            Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
+        """
+        _check_label(label)
+        return dataclasses.replace(self, label=label)
+
     def __str__(self):
         name, scale, unit = ("query_accuracy", 100, " %") if "query_accuracy" in self.mean else ("query_loss", 1, "")
         ends = [
@@ -53,7 +71,11 @@ class AdaptationCurve:
 
 
 def adaptation_curve(
-    learner: EpisodicLearner, episodes: Episode | tf.data.Dataset, inner_steps: int = 10
+    learner: EpisodicLearner,
+    episodes: Episode | tf.data.Dataset,
+    inner_steps: int = 10,
+    *,
+    label: str | None = None,
 ) -> AdaptationCurve:
     """Follow a learner through its inner loop.
 
@@ -61,13 +83,14 @@ def adaptation_curve(
         learner: a learner that adapts by gradient steps, such as `MAML`. It is not changed.
         episodes: a meta-batch `[n, ...]` or a finite dataset of them: `episode_dataset(...).take(10)`.
         inner_steps: steps to follow; may exceed what the learner was trained for.
+        label: what a legend calls the curve; by default the learner's name, if it was given one, or its method.
 
     Returns:
         An `AdaptationCurve`.
 
     Raises:
         TypeError: if the learner does not adapt in steps, or `episodes` is neither of the two.
-        ValueError: if the dataset is endless or empty, or `inner_steps` is not positive.
+        ValueError: if the dataset is endless or empty, `inner_steps` is not positive, or `label` is no text.
 
     References:
         Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
@@ -78,6 +101,7 @@ def adaptation_curve(
             f"Received: learner of type {type(learner).__name__}"
         )
     check_sizes(inner_steps=inner_steps)
+    _check_label(label)
 
     def path(episode: Episode) -> dict[str, tf.Tensor]:
         return learner.adaptation_path(episode, inner_steps)
@@ -97,5 +121,10 @@ def adaptation_curve(
         mean={name: value.mean(axis=0) for name, value in found.items()},
         interval={name: confidence_interval(value) for name, value in found.items()},
         episodes=len(found["query_loss"]),
-        label=type(learner).__name__,
+        label=learner.label if label is None else label,
     )
+
+
+def _check_label(label: str | None) -> None:
+    if label is not None and (not isinstance(label, str) or not label):
+        raise ValueError(f"label must be a text. Received: label={label!r}")

@@ -62,6 +62,20 @@ def hits_of(learner, episodes: Episode) -> Hits | None:
     return hits_for(None, task.query_y, (None,))
 
 
+def method_of(learner) -> str:
+    """What a score calls the method of a learner.
+
+    Args:
+        learner: an `EpisodicLearner`, or anything else that is judged.
+
+    Returns:
+        Its method, after the name that the user gave it, if that is another.
+    """
+    method = getattr(learner, "method_label", type(learner).__name__)
+    label = getattr(learner, "label", method)
+    return method if label == method else f"{label} ({method})"
+
+
 def judge_of(learner, data, *, transductive: bool, hits: Hits | None) -> Judge:
     """Choose how a learner is judged.
 

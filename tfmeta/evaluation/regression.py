@@ -20,7 +20,7 @@ class RegressionScore:
         k_shot: support examples of a task; (lowest, highest) where they vary.
         n_query: queries of a task, likewise.
         data: name of the data.
-        method: class of the learner.
+        method: as of a `Score`.
         settings: the learner's settings at test time, such as `inner_steps`.
         batch_norm: which statistics batch norm used for queries.
         loss_name: which loss.

@@ -13,7 +13,7 @@ from tfmeta.core.episode import Episode
 from tfmeta.core.validation import check_flags, check_sizes
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.evaluation.details import ScoreDetails, Tally
-from tfmeta.evaluation.judges import hits_of, judge_of
+from tfmeta.evaluation.judges import hits_of, judge_of, method_of
 from tfmeta.evaluation.regression import RegressionScore, in_words, restore_sizes, settings_in_words
 from tfmeta.evaluation.streams import Sizes, check_meta_batch, meta_batches
 from tfmeta.tasks.sampling import episode_dataset
@@ -67,7 +67,8 @@ class Score:
         k_shot: support images per class, likewise.
         n_query: query images per class, likewise.
         data: name of the data set and split.
-        method: class of the learner.
+        method: what the method is called: "FOMAML", or the learner's class; with a name of the user's before it,
+            "small net (MAML)".
         settings: the learner's settings at test time, such as `inner_steps`.
         batch_norm: which statistics batch norm used for queries.
         seed: seed of the episodes; `None` of given episodes, whose seed is not known.
@@ -197,7 +198,7 @@ def evaluate(
         **sizes.met,
         **asked,
         "data": "given episodes" if given else data.name,
-        "method": type(learner).__name__,
+        "method": method_of(learner),
         "settings": judge.settings,
         "batch_norm": judge.batch_norm,
     }

@@ -60,6 +60,16 @@ class EpisodicLearner(Shell, abc.ABC):
 
     has_inner_loop = property(lambda self: self.method.update is not None, doc="Whether it adapts in steps.")
 
+    @property
+    def method_label(self) -> str:
+        """What papers call the method with these settings, such as "FOMAML"."""
+        return self.method.label or type(self).__name__
+
+    @property
+    def label(self) -> str:
+        """What reports and legends call the learner: the name that it was given, or else the method's."""
+        return self._given_name or self.method_label
+
     # -- one task --------------------------------------------------------------------------------------------------
     def loss_of(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """The loss of both loops on one batch, a scalar."""

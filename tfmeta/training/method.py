@@ -83,6 +83,8 @@ class Method:
         to_keras: (fast, support_x, support_y, k) to an ordinary Keras model; by default a copy of the network.
         call: (x, training) to the network's output before any adaptation; by default that of the network.
         settings: those at test time that a reader of a score must know.
+        label: what papers call the method with the learner's present settings, such as "FOMAML"; by default the
+            learner's class.
         check: (episode, training) refuses a meta-batch that does not fit the method.
 
     References:
@@ -113,4 +115,5 @@ class Method:
     to_keras: Callable[..., keras.Model] | None = None
     call: Callable[..., tf.Tensor] | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    label: str | None = None
     check: Callable[[Episode, bool], None] | None = None

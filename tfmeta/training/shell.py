@@ -62,6 +62,7 @@ class Shell(keras.Model, abc.ABC):
     def __init__(self, networks: Sequence[keras.Model], name: str | None = None):
         threads.prefer_tasks()
         super().__init__(name=name)
+        self._given_name = name  # Keras makes one up where none is given
         self._trackers = {}
         self._networks = tuple(networks)
         self._graphs = Graphs()
@@ -236,20 +237,21 @@ class Shell(keras.Model, abc.ABC):
         return {name: list(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
 
     def get_config(self):
-        """All constructor arguments, networks as their own configuration; and the range of the images of training."""
+        """All constructor arguments, networks as their own configuration; the range of training's images; the label."""
         config = {
             name: portable(keras.saving.serialize_keras_object(value))
             if isinstance(value, keras.Model) or callable(value)
             else value
             for name, value in self.options().items()
         }
-        return config if self.input_scale is None else config | {"input_scale": list(self.input_scale)}
+        kept = {"input_scale": None if self.input_scale is None else list(self.input_scale), "label": self._given_name}
+        return config | {name: value for name, value in kept.items() if value is not None}
 
     @classmethod
     def from_config(cls, config):
         """Rebuild from `get_config()`."""
         config = dict(config)
-        scale = config.pop("input_scale", None)
+        scale, label = config.pop("input_scale", None), config.pop("label", None)
         if "learner" in config:  # written when every network was called so
             config[_arguments(cls)[0]] = config.pop("learner")
         given = {
@@ -258,6 +260,7 @@ class Shell(keras.Model, abc.ABC):
         }
         learner = cls(**given)
         learner.input_scale = None if scale is None else Scale(*scale)
+        learner._given_name = label
         return learner
 
     def get_compile_config(self):
