@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 
 from tfmeta import datasets
-from tfmeta.app.nearest import did_you_mean
-from tfmeta.app.settings import DATASETS, TrainSettings
+from tfmeta.app.settings import DATASETS, TrainSettings, check_dataset
 from tfmeta.datasets import ImageClasses, Splits
-
-SPLITS = ("train", "validation", "test", "all")
 
 
 def load_data(
@@ -37,7 +34,7 @@ def load_data(
         ValueError: if it is none of these, or the folder cannot be used.
         OmniglotUnavailableError: if Omniglot is neither at hand nor to be had.
     """
-    check_name(name)
+    check_dataset(name)
     if name == "omniglot":
         return datasets.load_omniglot(data_dir=data_dir)
     if name == "omniglot-lake":
@@ -49,34 +46,21 @@ def load_data(
     return datasets.split_classes(classes, shares)
 
 
-def check_name(name: str) -> None:
-    """Refuse a name that is no data set, before anything is loaded.
-
-    Args:
-        name: as for `load_data`.
-
-    Raises:
-        ValueError: if it is neither a data set nor an existing folder.
-    """
-    if name not in DATASETS and not Path(name).is_dir():
-        raise ValueError(
-            f"dataset must be {', '.join(DATASETS)} or an existing folder of images.{did_you_mean(name, DATASETS)} "
-            f"Received: dataset={name!r}"
-        )
-
-
 def how_to_read(settings: TrainSettings) -> dict:
     """The arguments with which `load_data` reads a folder as a run does."""
     return {"image_size": settings.image_size, "grayscale": settings.grayscale, "fractions": settings.fractions}
 
 
-def load_part(name: str, split: str, data_dir: str | os.PathLike | None = None, **reading) -> ImageClasses:
+def load_part(
+    name: str, split: str, data_dir: str | os.PathLike | None = None, *, load: Callable = load_data, **reading
+) -> ImageClasses:
     """Load the classes to be judged on.
 
     Args:
         name: as for `load_data`.
         split: `"train"`, `"validation"`, `"test"`, or `"all"` for all classes of the data set.
         data_dir: where Omniglot is kept.
+        load: `load_data`.
         reading: the further arguments of `load_data`.
 
     Returns:
@@ -86,11 +70,11 @@ def load_part(name: str, split: str, data_dir: str | os.PathLike | None = None, 
         ValueError: as `load_data`; or if there is no such split.
     """
     if split == "all" and name not in DATASETS:  # not divided first: it may have too few classes for that
-        check_name(name)
+        check_dataset(name)
         sizes = {key: value for key, value in reading.items() if key != "fractions"}
         classes = datasets.from_directory(name, **sizes)
         return classes.select(np.arange(classes.n_classes), name=f"{classes.name} all")
-    parts = load_data(name, data_dir, **reading)
+    parts = load(name, data_dir, **reading)
     if split == "all":
         return _joined([part for part in parts if part is not None])
     classes = getattr(parts, split)

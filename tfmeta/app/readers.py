@@ -23,7 +23,9 @@ def image_size(name: str, value: Any) -> int | tuple[int, int]:
     parts = list(parts) if isinstance(parts, list | tuple) else [parts]
     sides = [int(part) if isinstance(part, str) and part.isdecimal() else part for part in parts]
     if len(sides) not in (1, 2) or not all(type(side) is int and side > 0 for side in sides):
-        raise ValueError(f"{name} must be a number of pixels, or height x width as in 60x80. Received: {name}={value!r}")
+        raise ValueError(
+            f"{name} must be a number of pixels, or height x width as in 60x80. Received: {name}={value!r}"
+        )
     return sides[0] if len(set(sides)) == 1 else (sides[0], sides[1])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tfmeta.app import readers
@@ -167,3 +168,16 @@ class TrainSettings:
             hint = did_you_mean(unknown[0], known)
             raise ValueError(f"settings must be among {', '.join(known)}.{hint} Received: {received}")
         return cls(**fields)
+
+
+def check_dataset(name: str) -> None:
+    """Refuse a name that is no data set, before anything is imported for it.
+
+    Raises:
+        ValueError: if it is neither a data set nor an existing folder.
+    """
+    if name not in DATASETS and not Path(name).is_dir():
+        raise ValueError(
+            f"dataset must be {', '.join(DATASETS)} or an existing folder of images.{did_you_mean(name, DATASETS)} "
+            f"Received: dataset={name!r}"
+        )

@@ -7,6 +7,7 @@ program `import tfmeta` imports everything, so that Keras knows the learners whe
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,7 @@ def is_command(arguments: list[str], started: list[str]) -> bool:
     program = arguments[0] if arguments else ""
     if program != "-m":
         return Path(program).name in COMMANDS
-    return any((word, name) == ("-m", module) for word, name in zip(started, started[1:], strict=False)
-               for module in MODULES)  # fmt: skip
+    return any(word == "-m" and name in MODULES for word, name in itertools.pairwise(started))
 
 
 def begin_work(package: str = "tfmeta") -> None:

@@ -138,7 +138,9 @@ class Recipe:
         wrong = [name for name, value in options.items() if name not in known or not known[name].accepts(value)]
         if wrong:
             hint = did_you_mean(next((name for name in wrong if name not in known), ""), known)
-            raise ValueError(f"{self._known()}{hint} Received: {', '.join(f'{name}={options[name]!r}' for name in wrong)}")
+            raise ValueError(
+                f"{self._known()}{hint} Received: {', '.join(f'{name}={options[name]!r}' for name in wrong)}"
+            )
 
     def read_options(self, texts: Iterable[str]) -> dict[str, Any]:
         """Read the command line's `name=value`.
