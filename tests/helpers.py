@@ -14,8 +14,8 @@ from PIL import Image
 
 from tests.algorithms.pieces import two_blocks
 from tests.conftest import make_classes
+from tfmeta import networks
 from tfmeta.app import runs
-from tfmeta.app.recipes import common
 from tfmeta.app.settings import TrainSettings
 from tfmeta.datasets import Splits
 
@@ -42,7 +42,7 @@ def small_conv4():
 
     That runs train conv4 itself is shown where settings build learners, and by the command from end to end.
     """
-    with mock.patch.object(common.networks, "conv4", functools.partial(two_blocks, n_blocks=1)):
+    with mock.patch.object(networks, "conv4", functools.partial(two_blocks, n_blocks=1)):
         yield
 
 

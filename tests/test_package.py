@@ -26,7 +26,7 @@ LAYERS = (
     ("algorithms",),
     ("evaluation",),
     ("plotting", "checks"),
-    ("app", "notebook"),
+    ("app", "notebook", "__main__"),
 )
 
 
@@ -57,7 +57,8 @@ def exported_objects():
 
 OBJECTS, EXPORTED = dict(public_objects()), dict(exported_objects())
 # typer shows the command's docstrings as help and its options' own texts, which tests/test_cli.py looks at.
-DESCRIBED = {name: thing for name, thing in OBJECTS.items() if not name.startswith("tfmeta.app.cli.")}
+COMMAND = ("tfmeta.app.cli.", "tfmeta.app.commands.")
+DESCRIBED = {name: thing for name, thing in OBJECTS.items() if not name.startswith(COMMAND)}
 
 
 def is_method(thing):
@@ -180,10 +181,10 @@ def test_all_is_sorted_and_complete():
     for path in (path for path, tree in SOURCES.items() if path.name == "__init__.py"):
         imported = {
             alias.asname or alias.name
-            for node in SOURCES[path].body
+            for node in ast.walk(SOURCES[path])
             if isinstance(node, ast.ImportFrom) and node.module.startswith("tfmeta")
             for alias in node.names
-        } - {"import_tensorflow", "require_tensorflow"}
+        } - {"command", "require_tensorflow"}
         name = ".".join(("tfmeta", *path.parent.relative_to(PACKAGE).parts))
         names = getattr(importlib.import_module(name), "__all__", [])
         # As ruff sorts: constants, classes, the rest.

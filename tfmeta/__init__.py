@@ -3,35 +3,41 @@
 Whoever reads this file sees the field on one page; each name's docstring says what it takes and where it comes from.
 """
 
-import sys
-
-from tfmeta.machine.backend import require_tensorflow
-from tfmeta.machine.quiet_start import import_tensorflow
-
-import_tensorflow(sys.argv[0] if sys.argv else "")
-require_tensorflow()
-
-from tfmeta import checks, datasets, evaluation, functional, networks, notebook, plotting
-from tfmeta.algorithms.anil import ANIL
-from tfmeta.algorithms.boil import BOIL
-from tfmeta.algorithms.fine_tuning import FineTunedClassifier
-from tfmeta.algorithms.maml import MAML
-from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
-from tfmeta.algorithms.matching import MatchingNetwork, cosine_attention
-from tfmeta.algorithms.meta_sgd import MetaSGD
-from tfmeta.algorithms.nearest_neighbour import NearestNeighbour
-from tfmeta.algorithms.proto_maml import ProtoMAML
-from tfmeta.algorithms.prototypical import PrototypicalNetwork, compute_prototypes, prototypical_logits
-from tfmeta.algorithms.reptile import Reptile, reptile_update
-from tfmeta.app.pretrained import load_pretrained
-from tfmeta.core.distances import squared_euclidean
-from tfmeta.core.episode import Episode
-from tfmeta.evaluation import AdaptationCurve, RegressionScore, Score, adaptation_curve, evaluate
-from tfmeta.machine import threads
-from tfmeta.plotting import plot_adaptation_curve, plot_confusion, plot_embeddings, plot_episode
-from tfmeta.tasks import augmentation
-from tfmeta.tasks.sampling import EpisodeIds, episode_dataset, sample_episode
+from tfmeta.machine import command
 from tfmeta.version import __version__
+
+if command.waits():  # the `tfmeta` command before it has work to do
+
+    def __getattr__(name):
+        return command.first_use(__name__, name)
+
+else:
+    from tfmeta.machine.backend import require_tensorflow
+
+    require_tensorflow()
+
+    from tfmeta import checks, datasets, evaluation, functional, networks, notebook, plotting
+    from tfmeta.algorithms.anil import ANIL
+    from tfmeta.algorithms.boil import BOIL
+    from tfmeta.algorithms.fine_tuning import FineTunedClassifier
+    from tfmeta.algorithms.maml import MAML
+    from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
+    from tfmeta.algorithms.matching import MatchingNetwork, cosine_attention
+    from tfmeta.algorithms.meta_sgd import MetaSGD
+    from tfmeta.algorithms.nearest_neighbour import NearestNeighbour
+    from tfmeta.algorithms.proto_maml import ProtoMAML
+    from tfmeta.algorithms.prototypical import PrototypicalNetwork, compute_prototypes, prototypical_logits
+    from tfmeta.algorithms.reptile import Reptile, reptile_update
+    from tfmeta.app.pretrained import load_pretrained
+    from tfmeta.core.distances import squared_euclidean
+    from tfmeta.core.episode import Episode
+    from tfmeta.evaluation import AdaptationCurve, RegressionScore, Score, adaptation_curve, evaluate
+    from tfmeta.machine import threads
+    from tfmeta.plotting import plot_adaptation_curve, plot_confusion, plot_embeddings, plot_episode
+    from tfmeta.tasks import augmentation
+    from tfmeta.tasks.sampling import EpisodeIds, episode_dataset, sample_episode
+
+    threads.prefer_tasks_at_import()
 
 __all__ = [
     "ANIL",

@@ -51,6 +51,12 @@ def found(folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: (int(_NAME.fullmatch(path.name)[1]), path.name))
 
 
+def epochs_done(folder: Path) -> int:
+    """Read off the newest checkpoint's name how many epochs are done; 0 where there is none."""
+    paths = found(folder)
+    return int(_NAME.fullmatch(paths[-1].name)[1]) if paths else 0
+
+
 def restore(model: keras.Model, folder: Path) -> int:
     """Load the newest checkpoint into a compiled model.
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from tfmeta.app.building import Learner
-from tfmeta.app.settings import TrainSettings
 from tfmeta.core.episode import Episode
 from tfmeta.datasets import ImageClasses
 from tfmeta.evaluation.curves import adaptation_curve
@@ -166,17 +165,22 @@ def draw_log(log: Path, path: Path, *, force=False) -> Path:
     return save(axes, path, force=force)
 
 
+PICTURES = ("log.png", "episode.png", "adaptation.png", "embedding.png")
+
+
 def draw_run(
-    run: Path, settings: TrainSettings, learner, test: ImageClasses, out: Path, *, seed: int = 0, force: bool = False
-) -> list[Path]:
-    """Draw all pictures of a finished run.
+    run: Path | None, learner, classes: ImageClasses, out: Path, *, n_way: int, k_shot: int, seed: int = 0,
+    force: bool = False,
+) -> list[Path]:  # fmt: skip
+    """Draw all pictures of a finished run, or of a learner that has no run.
 
     Args:
-        run: the run folder.
-        settings: its settings.
-        learner: its trained learner.
-        test: unseen classes to draw episodes from.
+        run: the run folder, for its log; `None` where there is none, and then no log is drawn.
+        learner: the trained learner.
+        classes: unseen classes to draw episodes from.
         out: folder for the PNGs; made if needed.
+        n_way: classes in an episode.
+        k_shot: support images per class.
         seed: seed of the episode.
         force: replace existing pictures.
 
@@ -185,20 +189,26 @@ def draw_run(
 
     Raises:
         FileExistsError: if a picture exists and `force` is not set; nothing is drawn then.
+        ValueError: if the classes are too few or too small; nothing is written then.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     out = Path(out)
-    names = ["log.png", "episode.png", "adaptation.png" if learner.has_inner_loop else "embedding.png"]
+    draw_last, last = (
+        (draw_adaptation, "adaptation.png") if learner.has_inner_loop else (draw_embedding, "embedding.png")
+    )
+    names = [*(["log.png"] if run is not None else []), "episode.png", last]
     existing = [str(out / name) for name in names if (out / name).exists()]
     if existing and not force:
         raise FileExistsError(f"{', '.join(existing)} exists and is not overwritten; say --force to replace it")
+    task = {"n_way": n_way, "k_shot": k_shot, "seed": seed}
+    first = sample_episode(classes, **task, n_query=queries_left(classes, k_shot))
+    learner.check_episode(Episode(*(part[None] for part in first)))
     out.mkdir(parents=True, exist_ok=True)
-    task = {"n_way": settings.n_way, "k_shot": settings.k_shot, "seed": seed, "force": force}
-    last = draw_adaptation if learner.has_inner_loop else draw_embedding
+    log = [] if run is None else [draw_log(Path(run) / "log.csv", out / "log.png", force=force)]
     return [
-        draw_log(Path(run) / "log.csv", out / names[0], force=force),
-        draw_episode(learner, test, out / names[1], **task),
-        last(learner, test, out / names[2], **task),
+        *log,
+        draw_episode(learner, classes, out / "episode.png", **task, force=force),
+        draw_last(learner, classes, out / last, **task, force=force),
     ]

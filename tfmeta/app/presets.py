@@ -7,9 +7,9 @@ presets of its own. `tfmeta train --preset`, the benchmark and the tests read th
 from __future__ import annotations
 
 import dataclasses
-import difflib
 
 from tfmeta.app.methods import RECIPES
+from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.recipes.recipe import COLUMNS, Recipe
 from tfmeta.app.settings import TrainSettings
 
@@ -86,8 +86,7 @@ def preset(name: str) -> Preset:
     """
     if name in PRESETS:
         return PRESETS[name]
-    near = difflib.get_close_matches(name, PRESETS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, PRESETS)
     others = [known for known in PRESETS if "-omniglot-" not in known]
     methods = [recipe.preset or recipe.method for recipe in RECIPES.values()]
     raise ValueError(

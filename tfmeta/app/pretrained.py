@@ -8,16 +8,16 @@ weights/maml-quickstart.keras    the learner, for keras.models.load_model
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-from tfmeta.app.building import Learner
+from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.settings import TrainSettings
-from tfmeta.machine import files, threads
+from tfmeta.machine import command, files
+
+if TYPE_CHECKING:  # imported when there is work to do, see tfmeta/machine/command.py
+    from tfmeta.app.building import Learner
 
 FOLDER = Path(__file__).parent / "weights"
 
@@ -70,8 +70,7 @@ def pretrained_card(name: str) -> Card:
     """
     names = pretrained_names()
     if name not in names:
-        near = difflib.get_close_matches(str(name), names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, names)
         raise ValueError(f"name must be one of {', '.join(names)}.{hint} Received: name={name!r}")
     files.check_sum(FOLDER / f"{name}.json")
     return Card(**json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))
@@ -98,6 +97,11 @@ def load_pretrained(name: str) -> Learner:
     found = files.sha256(path) if path.is_file() else "no file"
     if found != card.sha256:
         raise ValueError(f"{path} must have the hash {card.sha256} of its card; install tfmeta anew. Received: {found}")
+    command.begin_work()  # Keras must know the classes
+    import keras
+
+    from tfmeta.machine import threads
+
     threads.prefer_tasks()  # loading starts TensorFlow, and later it would be too late
     return keras.models.load_model(path, safe_mode=True)
 

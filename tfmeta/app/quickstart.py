@@ -15,6 +15,7 @@ import keras
 from tfmeta.app import building, pictures, pretrained, runs
 from tfmeta.app.building import Learner
 from tfmeta.app.presets import PRESETS
+from tfmeta.app.progress import progress
 from tfmeta.app.settings import TrainSettings
 from tfmeta.core.validation import check_number
 from tfmeta.datasets import ImageClasses, OmniglotUnavailableError, Splits
@@ -45,7 +46,10 @@ class _Training:
         return _TITLES[self.planned.method]
 
 
-def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: str | os.PathLike | None = None) -> None:
+def run(
+    out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: str | os.PathLike | None = None,
+    reading: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Train both methods, print scores before and after, write pictures and models.
 
     Args:
@@ -54,6 +58,7 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
         minutes: training time for both methods together. A machine too slow for the presets' steps in that time takes
             fewer. It says so before it starts, and at the end how many minutes it needs for all.
         data_dir: where Omniglot is kept.
+        reading: how a folder of images is read and divided, the further arguments of `runs.load_data`.
 
     Raises:
         FileExistsError: if `out` exists.
@@ -70,7 +75,8 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
     if out.exists():
         raise FileExistsError(f"{out} exists and is not overwritten; choose another folder with --out")
     started = time.monotonic()
-    data = _load(dataset, data_dir)
+    reading = reading or {}
+    data = _load(dataset, data_dir, reading)
     test = data.test
     presets = {name: _fit_ways(PRESETS[name].settings, data) for name in _SHARE}
     for settings in presets.values():  # these checks come before anything is written
@@ -95,7 +101,7 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
 
     print(f"Accuracy on characters never seen in training ({test.name}, 5-way 1-shot, 95 % interval):\n")
     _print_scores(scores)
-    for line in _what_all_steps_reach(trainings, test.name, dataset, data_dir):
+    for line in _what_all_steps_reach(trainings, test.name, dataset, data_dir, reading):
         print(line)
     print(f"\nAll in {(time.monotonic() - started) / 60:.1f} minutes. Pictures and models are in {out}/ :")
     for path in sorted(out.iterdir()):
@@ -105,9 +111,9 @@ def run(out: Path, dataset: str = "omniglot", minutes: float = 4.7, data_dir: st
     print(f"      import keras, tfmeta; learner = keras.models.load_model('{out}/maml.keras')")
 
 
-def _load(dataset: str, data_dir) -> Splits:
+def _load(dataset: str, data_dir, reading: dict[str, Any]) -> Splits:
     try:
-        return runs.load_data(dataset, data_dir)
+        return runs.load_data(dataset, data_dir, **reading)
     except OmniglotUnavailableError as error:
         reason = str(error).splitlines()[0].split(". ")[0]
         print(f"Omniglot cannot be had ({reason}); learning on tfmeta's generated glyphs instead.")
@@ -135,7 +141,8 @@ def _train(training: _Training, data: Splits, number: str) -> Learner:
         f"{settings.train_way or settings.n_way}-way {settings.k_shot}-shot"
     )
     episodes = building.training_data(settings, data.train)
-    learner.fit(episodes, epochs=settings.epochs, steps_per_epoch=settings.steps_per_epoch)
+    learner.fit(episodes, epochs=settings.epochs, steps_per_epoch=settings.steps_per_epoch, verbose=0,
+                callbacks=progress(settings.epochs, "auto"))  # fmt: skip
     print()
     return learner
 
@@ -190,7 +197,9 @@ def _print_scores(scores: dict[str, dict[str, Score | None]]) -> None:
         print(f"  {row['after']}")
 
 
-def _what_all_steps_reach(trainings: dict[str, _Training], test: str, dataset: str, data_dir) -> list[str]:
+def _what_all_steps_reach(
+    trainings: dict[str, _Training], test: str, dataset: str, data_dir, reading: dict[str, Any] | None = None
+) -> list[str]:
     """Lines for trainings that were cut short: steps taken, accuracy after all of them, and how to take them all.
 
     The accuracies are those of the pretrained learners' cards, which are for Omniglot's test characters only.
@@ -207,7 +216,18 @@ def _what_all_steps_reach(trainings: dict[str, _Training], test: str, dataset: s
         lines.append(line)
     options = ["--minutes", str(math.ceil(max(training.minutes for training in trainings.values())))]
     options += ["--dataset", dataset] * (dataset != "omniglot") + ["--data-dir", str(data_dir)] * (data_dir is not None)
+    options += _as_options(reading or {})
     return [*lines, f"For the full run at this speed: tfmeta quickstart {shlex.join(options)}"]
+
+
+def _as_options(reading: dict[str, Any]) -> list[str]:
+    """The command's options for a way to read a folder."""
+    options = ["--grayscale"] * reading.get("grayscale", False)
+    for name, mark in (("image_size", "x"), ("fractions", ",")):
+        if (value := reading.get(name)) is not None:
+            words = mark.join(map(str, value)) if isinstance(value, tuple) else str(value)
+            options += [f"--{name.replace('_', '-')}", words]
+    return options
 
 
 def _draw(learner: Learner, method: str, test: ImageClasses, out: Path) -> None:

@@ -7,9 +7,11 @@
                 checkpoints/     the last two epochs (tfmeta.app.checkpoints)
                 model.keras      the final learner, for keras.models.load_model
                 score.json       accuracy on test classes with its interval
+                extensions.json  only of a run that was made longer: the epochs it had, and those done then
 
 A run that was stopped goes on from its last checkpoint and ends as if it had never stopped: initial weights come from
-the seed, each epoch's episodes from their number, and the optimizer's state from the checkpoint.
+the seed, each epoch's episodes from their number, and the optimizer's state from the checkpoint. A run may be resumed
+to another number of epochs (tfmeta.app.extension).
 """
 
 from __future__ import annotations
@@ -17,58 +19,30 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tfmeta import datasets
-from tfmeta.app import building, logs
+from tfmeta.app import building, extension, logs
 from tfmeta.app.building import Learner
 from tfmeta.app.checkpoints import Checkpoints, restore
+from tfmeta.app.data import load_data
+from tfmeta.app.progress import progress
 from tfmeta.app.settings import TrainSettings
 from tfmeta.datasets import ImageClasses, Splits
 from tfmeta.evaluation import Score, evaluate
-from tfmeta.machine import files, threads
+from tfmeta.machine import command, files, threads
 from tfmeta.tasks.sampling import episode_dataset, queries_left
 from tfmeta.training import distribution
 from tfmeta.training.scale import Scale
+
+__all__ = ["load_data", "load_run", "load_score", "read_settings", "train"]
 
 # Validation episodes are few and the same after every epoch, so that epochs can be compared.
 _VALIDATION_TASKS, _VALIDATION_SEED = 20, 20_000
 _VALIDATION_BATCHES = 5
 _TEST_SEED = 30_000
-
-
-def load_data(name: str, data_dir: str | os.PathLike | None = None) -> Splits:
-    """Load the data set that a run names.
-
-    Args:
-        name: `"omniglot"` (Vinyals split), `"omniglot-lake"`, `"glyphs"`, or a folder with a folder of images per
-            class.
-        data_dir: where Omniglot is kept; see `load_omniglot`.
-
-    Returns:
-        `Splits`; a folder's classes are divided 60:20:20 with seed 0, two classes one to one without a validation
-        part; its images are resized to 28x28.
-
-    Raises:
-        ValueError: if it is none of these, or the folder cannot be used.
-        OmniglotUnavailableError: if Omniglot is neither at hand nor to be had.
-    """
-    if name == "omniglot":
-        return datasets.load_omniglot(data_dir=data_dir)
-    if name == "omniglot-lake":
-        return datasets.load_omniglot("lake", data_dir=data_dir)
-    if name == "glyphs":
-        return datasets.load_glyphs(0)
-    if Path(name).is_dir():
-        classes = datasets.from_directory(name, image_size=(28, 28))
-        return datasets.split_classes(classes, *[(0.5, 0.5)] * (classes.n_classes == 2))
-    raise ValueError(
-        f"dataset must be omniglot, omniglot-lake, glyphs or an existing folder of images. Received: dataset={name!r}"
-    )
 
 
 def train(
@@ -86,8 +60,9 @@ def train(
         settings: of the run.
         folder: the run folder; must not exist, unless resumed.
         data: the data, `load_data(settings.dataset)`.
-        resume: go on with the run in `folder`.
-        verbose: Keras's progress bar.
+        resume: go on with the run in `folder`. Its settings must be `settings`, but for `epochs`, which may be more, or
+            fewer down to those that are done.
+        verbose: as for `tfmeta.app.progress.progress`.
         strategy: from `distribution.make_strategy`, for several devices or workers. Workers share the folder, and the
             first of them writes in it.
 
@@ -135,6 +110,8 @@ def _train_in(
     if chief:
         if not resume:
             files.write_json(folder / "settings.json", settings.to_dict())
+        elif (own := read_settings(folder)) != settings:
+            extension.begin(folder, own, settings, done)
         files.write_sums(folder, ["settings.json"])
         logs.forget_rows_from(folder / "log.csv", done)
     if done < settings.epochs:
@@ -155,8 +132,14 @@ def _check_folder(settings: TrainSettings, folder: Path, resume: bool, chief: bo
     if resume and settings != (own := read_settings(folder)):
         asked, there = settings.to_dict(), own.to_dict()
         names = [name for name in asked | there if asked.get(name) != there.get(name)]
+        if names == ["epochs"]:
+            extension.check(folder, own, settings)
+            return
         others = ", ".join(f"{name}={asked.get(name)!r} (not {there.get(name)!r})" for name in names)
-        raise ValueError(f"a run is resumed with its own settings, {folder / 'settings.json'}. Received: {others}")
+        raise ValueError(
+            f"a run is resumed with its own settings, {folder / 'settings.json'}, or with another number of epochs. "
+            f"Received: {others}"
+        )
     if not resume and folder.exists() and chief:
         raise FileExistsError(
             f"run folder {folder} exists and is not overwritten. Choose another, or go on with it: "
@@ -211,8 +194,8 @@ def _fit(
             initial_epoch=done,
             epochs=settings.epochs,
             validation_data=validation,
-            verbose=verbose if chief else 0,
-            callbacks=writers if chief else [],
+            verbose=0,
+            callbacks=[*writers, *progress(settings.epochs, verbose)] if chief else [],
         )
     finally:
         if log.csv_file is not None:  # which Keras leaves open when training is stopped
@@ -250,6 +233,7 @@ def load_run(folder: Path) -> tuple[TrainSettings, Learner]:
         ValueError: if its model cannot be read.
     """
     settings = read_settings(folder)
+    command.begin_work()  # Keras must know the classes
     threads.prefer_tasks()  # loading starts TensorFlow, and later it would be too late
     path = Path(folder) / "model.keras"
     if not path.is_file():

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from tfmeta.app import readers
 from tfmeta.app.methods import RECIPES
+from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.recipes.recipe import Recipe
 
 METHODS = tuple(RECIPES)
@@ -16,6 +20,14 @@ DATASETS = ("omniglot", "omniglot-lake", "glyphs")
 def _setting(default: Any, help: str, *, choices: tuple[str, ...] = (), least: int = 1) -> Any:
     """A field with all that the docstring, the checks and the command line say of it."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "least": least})
+
+
+def _of_a_folder(default: Any, help: str, read: Callable[[str, Any], Any]) -> Any:
+    """A field for folders of images; `read` takes its name and a value, or what the command line has in its place.
+
+    Files from before there was such a field have none, and none is written where nothing is asked for.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "read": read, "later": True})
 
 
 def _list_fields(record: type) -> type:
@@ -43,6 +55,14 @@ class TrainSettings:
 
     method: str = _setting("maml", f"One of {', '.join(METHODS)}; maml by default.", choices=METHODS)
     dataset: str = _setting("omniglot", f"{', '.join(DATASETS)}, or a folder with a folder of images per class.")
+    image_size: int | tuple[int, int] = _of_a_folder(
+        28, "Height and width of a folder's images in pixels, one number or HxW.", readers.image_size
+    )
+    grayscale: bool = _of_a_folder(False, "Turn a folder's images grey.", readers.flag)
+    fractions: tuple[float, ...] | None = _of_a_folder(
+        None, "Shares of a folder's classes for training, validation and test, or for training and test alone.",
+        readers.fractions,
+    )  # fmt: skip
     n_way: int = _setting(5, "Classes in an episode, in training and when scored.")
     train_way: int | None = _setting(None, "Classes in a training episode where they differ (ProtoNet: 60).")
     k_shot: int = _setting(1, "Support images per class.")
@@ -76,7 +96,12 @@ class TrainSettings:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if (allowed := field.metadata.get("choices")) and value not in allowed:
-                raise ValueError(f"{field.name} must be one of {', '.join(allowed)}. Received: {field.name}={value!r}")
+                raise ValueError(
+                    f"{field.name} must be one of {', '.join(allowed)}.{did_you_mean(value, allowed)} "
+                    f"Received: {field.name}={value!r}"
+                )
+            if read := field.metadata.get("read"):
+                object.__setattr__(self, field.name, read(field.name, value))
             if field.type == "int" or (field.type == "int | None" and value is not None):
                 least = field.metadata["least"]
                 if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -94,6 +119,12 @@ class TrainSettings:
             raise ValueError(
                 f"dataset must be one of {', '.join(DATASETS)} or a folder. Received: dataset={self.dataset!r}"
             )
+        asked = [field.name for field in dataclasses.fields(self) if self._is_later(field)]
+        if asked and self.dataset in DATASETS:
+            raise ValueError(
+                f"{', '.join(asked)} can be given with a folder of images alone. "
+                f"Received: dataset={self.dataset!r}, {', '.join(f'{name}={getattr(self, name)!r}' for name in asked)}"
+            )
         if not isinstance(self.options, dict):
             raise ValueError(f"options must be a dictionary. Received: options={self.options!r}")
         self.recipe.check_options(self.options)
@@ -109,9 +140,16 @@ class TrainSettings:
         return self.epochs * self.steps_per_epoch
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON; `options` only where there are some, as in files from before there were any."""
-        fields = dataclasses.asdict(self)
-        return fields if self.options else {name: value for name, value in fields.items() if name != "options"}
+        """All fields, ready for JSON; those that came later only where they say something, as in older files."""
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        found = {name: value for name, value in dataclasses.asdict(self).items()
+                 if "later" not in fields[name].metadata or self._is_later(fields[name])}  # fmt: skip
+        found = {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+        return found if self.options else {name: value for name, value in found.items() if name != "options"}
+
+    def _is_later(self, field: dataclasses.Field) -> bool:
+        """Whether a field that not every file has says something."""
+        return "later" in field.metadata and getattr(self, field.name) != field.default
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> TrainSettings:
@@ -127,5 +165,19 @@ class TrainSettings:
         unknown = sorted(set(fields) - set(known))
         if unknown:
             received = ", ".join(f"{name}={fields[name]!r}" for name in unknown)
-            raise ValueError(f"settings must be among {', '.join(known)}. Received: {received}")
+            hint = did_you_mean(unknown[0], known)
+            raise ValueError(f"settings must be among {', '.join(known)}.{hint} Received: {received}")
         return cls(**fields)
+
+
+def check_dataset(name: str) -> None:
+    """Refuse a name that is no data set, before anything is imported for it.
+
+    Raises:
+        ValueError: if it is neither a data set nor an existing folder.
+    """
+    if name not in DATASETS and not Path(name).is_dir():
+        raise ValueError(
+            f"dataset must be {', '.join(DATASETS)} or an existing folder of images.{did_you_mean(name, DATASETS)} "
+            f"Received: dataset={name!r}"
+        )

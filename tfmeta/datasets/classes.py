@@ -131,7 +131,7 @@ class ImageClasses:
                 if one not in number:
                     near = difflib.get_close_matches(one, self.class_names, n=1, cutoff=0.0)
                     raise ValueError(
-                        f"classes must be among those of {self.name!r}, and the name nearest to it is {near[0]!r}. "
+                        f"classes must be among the {self.n_classes} of {self.name!r}. Did you mean {near[0]!r}? "
                         f"Received: {one!r} in classes"
                     )
             chosen = np.array([number[str(one)] for one in chosen])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from tfmeta.machine.quiet_start import import_tensorflow
+
 
 def require_tensorflow() -> None:
-    """Refuse another backend of Keras, before anything of it is imported.
+    """Import TensorFlow, quietly; refuse another backend of Keras, before anything of it is imported.
 
     Raises:
         ImportError: naming the backend and where it is set.
@@ -15,6 +17,8 @@ def require_tensorflow() -> None:
         Keras, "Configuring your backend". https://keras.io/getting_started/
     """
     where, found = "the environment variable KERAS_BACKEND", os.environ.get("KERAS_BACKEND")
+    if found in (None, "", "tensorflow"):
+        import_tensorflow()
     if not found:
         import keras
 

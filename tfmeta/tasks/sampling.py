@@ -52,10 +52,16 @@ def _check_supply(data: ImageClasses, n_way: Size, k_shot: Size, n_query: Size) 
     poorest, needed = int(np.argmin(data.counts)), largest(k_shot) + largest(n_query)
     if data.counts[poorest] < needed:
         short = int(np.sum(data.counts < needed))
+        left = int(data.counts[poorest]) - largest(k_shot)
+        most = (
+            f"n_query can be at most {left} with this k_shot"
+            if left > 0
+            else f"k_shot can be at most {max(1, data.counts[poorest] - 1)}, of classes with an image more"
+        )
         raise ValueError(
             f"class {data.class_names[poorest]!r} has {data.counts[poorest]} images, but k_shot={largest(k_shot)} + "
-            f"n_query={largest(n_query)} need {needed} ({short} of {data.n_classes} classes are too small). "
-            f"Received: k_shot={k_shot}, n_query={n_query}"
+            f"n_query={largest(n_query)} need {needed} ({short} of {data.n_classes} classes are too small); "
+            f"{most}. Received: k_shot={k_shot}, n_query={n_query}"
         )
 
 

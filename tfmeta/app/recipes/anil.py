@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.anil import ANIL
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Option, Recipe
 
 
 def _build(settings, train):
+    from tfmeta.algorithms.anil import ANIL
+
     return ANIL(common.conv4(settings, train, settings.n_way), **common.inner_loop(settings), **settings.options)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.boil import BOIL
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Recipe
 
 
 def _build(settings, train):
+    from tfmeta.algorithms.boil import BOIL
+
     return BOIL(common.conv4(settings, train, settings.n_way), **common.inner_loop(settings), **settings.options)
 
 

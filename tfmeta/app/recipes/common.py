@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-from tfmeta import networks
 from tfmeta.app.recipes.recipe import Option
-from tfmeta.datasets import ImageClasses
+
+if TYPE_CHECKING:  # imported when there is work to do, see tfmeta/machine/command.py
+    import keras
+
+    from tfmeta.datasets import ImageClasses
 
 # -- settings: gradient-based methods, what they change in 20-way, and methods that compare with a support set
 FEW = {"n_query": 5, "meta_batch_size": 4, "learning_rate": 2e-3, "schedule": "cosine"}
@@ -48,6 +49,8 @@ def conv4(settings, train: ImageClasses, n_way: int | None = None) -> keras.Mode
     Returns:
         A built Keras model, images to `[batch, n_way]` or `[batch, dim]`.
     """
+    from tfmeta import networks
+
     return networks.conv4(
         n_way, filters=settings.filters, downsample=settings.downsample, input_shape=train.image_shape
     )  # fmt: skip

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.fine_tuning import FineTunedClassifier
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Option, Recipe
-from tfmeta.datasets import labelled_batches
 
 
 def _build(settings, train):
+    from tfmeta.algorithms.fine_tuning import FineTunedClassifier
+
     return FineTunedClassifier(
         common.conv4(settings, train),
         train.n_classes,
@@ -19,6 +19,8 @@ def _build(settings, train):
 
 
 def _labelled_images(settings, train, start):
+    from tfmeta.datasets import labelled_batches
+
     return labelled_batches(train, batch_size=settings.meta_batch_size, seed=settings.seed, start=start)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.maml import MAML
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Recipe
 
 
 def _maml(settings, train):
+    from tfmeta.algorithms.maml import MAML
+
     return MAML(common.conv4(settings, train, settings.n_way), **common.inner_loop(settings), **settings.options)
 
 
 def _fomaml(settings, train):
+    from tfmeta.algorithms.maml import MAML
+
     network = common.conv4(settings, train, settings.n_way)
     return MAML(network, **common.inner_loop(settings), first_order=True, **settings.options)
 

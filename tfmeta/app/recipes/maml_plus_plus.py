@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Option, Recipe
 
 
 def _build(settings, train):
+    from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
+
     network = common.conv4(settings, train, settings.n_way)
     # The paper anneals over the first 10 to 15 of its 100 epochs.
     options = {"multi_step_loss": max(1, settings.steps // 10)} | settings.options
@@ -17,6 +18,7 @@ def _build(settings, train):
 RECIPES = (
     Recipe(
         method="maml++",
+        by_length=("multi_step_loss",),
         order=110,
         label="MAML++",
         source="Antoniou et al. (2019), section 6. https://arxiv.org/abs/1810.09502",

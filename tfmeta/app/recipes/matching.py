@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.matching import MatchingNetwork
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Option, Recipe
 
 
 def _build(settings, train):
+    from tfmeta.algorithms.matching import MatchingNetwork
+
     return MatchingNetwork(common.conv4(settings, train), **settings.options)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.meta_sgd import MetaSGD
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Recipe
 
 
 def _build(settings, train):
+    from tfmeta.algorithms.meta_sgd import MetaSGD
+
     return MetaSGD(
         common.conv4(settings, train, settings.n_way),
         initial_rates=(0.5 * settings.inner_lr, 1.5 * settings.inner_lr),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.nearest_neighbour import NearestNeighbour
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Recipe
 
 
 def _build(settings, train):
+    from tfmeta.algorithms.nearest_neighbour import NearestNeighbour
+
     return NearestNeighbour(**settings.options)
 
 

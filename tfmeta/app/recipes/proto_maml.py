@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.proto_maml import ProtoMAML
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Option, Recipe
 
 
 def _build(settings, train):
+    from tfmeta.algorithms.proto_maml import ProtoMAML
+
     return ProtoMAML(common.conv4(settings, train), **common.inner_loop(settings), **settings.options)
 
 

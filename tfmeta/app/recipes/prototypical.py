@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tfmeta.algorithms.prototypical import PrototypicalNetwork
 from tfmeta.app.recipes import common
 from tfmeta.app.recipes.recipe import Recipe
 
 
 def _build(settings, train):
+    from tfmeta.algorithms.prototypical import PrototypicalNetwork
+
     return PrototypicalNetwork(common.conv4(settings, train), **settings.options)
 
 

@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-import keras
-import tensorflow as tf
+from tfmeta.app.nearest import did_you_mean
 
-from tfmeta.datasets import ImageClasses
-from tfmeta.tasks.sampling import episode_dataset
+if TYPE_CHECKING:
+    # Imported when there is work to do, see tfmeta/machine/command.py.
+    import keras
+    import tensorflow as tf
 
-if TYPE_CHECKING:  # the settings check themselves against the recipes, so a recipe cannot import them
+    # The settings check themselves against the recipes, so a recipe cannot import them.
     from tfmeta.app.settings import TrainSettings
+    from tfmeta.datasets import ImageClasses
 
 # Ways and shots of the four columns of the Omniglot table.
 COLUMNS = ((5, 1), (5, 5), (20, 1), (20, 5))
@@ -71,6 +73,8 @@ def training_episodes(settings: TrainSettings, train: ImageClasses, start: int) 
     Returns:
         A dataset without end, as from `episode_dataset`.
     """
+    from tfmeta.tasks.sampling import episode_dataset
+
     return episode_dataset(
         train, n_way=settings.train_way or settings.n_way, k_shot=settings.train_shot or settings.k_shot,
         n_query=settings.n_query, meta_batch_size=settings.meta_batch_size, seed=settings.seed, start=start,
@@ -100,6 +104,7 @@ class Recipe:
         training_data: function of (settings, training classes, first step) that returns its stream of training data.
         learns: False for a method without training.
         no_matter: the names of settings that its trained weights do not depend on, beyond those of every method.
+        by_length: the names of options whose defaults depend on the number of steps in all.
     """
 
     method: str
@@ -118,6 +123,7 @@ class Recipe:
     training_data: Callable[[TrainSettings, ImageClasses, int], tf.data.Dataset] = training_episodes
     learns: bool = True
     no_matter: tuple[str, ...] = ()
+    by_length: tuple[str, ...] = ()
 
     def check_options(self, options: dict[str, Any]) -> None:
         """Refuse what the method has no option for.
@@ -131,7 +137,10 @@ class Recipe:
         known = {option.name: option for option in self.options}
         wrong = [name for name, value in options.items() if name not in known or not known[name].accepts(value)]
         if wrong:
-            raise ValueError(f"{self._known()} Received: {', '.join(f'{name}={options[name]!r}' for name in wrong)}")
+            hint = did_you_mean(next((name for name in wrong if name not in known), ""), known)
+            raise ValueError(
+                f"{self._known()}{hint} Received: {', '.join(f'{name}={options[name]!r}' for name in wrong)}"
+            )
 
     def read_options(self, texts: Iterable[str]) -> dict[str, Any]:
         """Read the command line's `name=value`.
