@@ -34,7 +34,7 @@ NOTE = "*A copy to work with: outputs, answers and folded cells are left out.*"
 PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".svg", ".webp")
 OWNER = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,37}[A-Za-z0-9])?"
 # The install cell: a TensorFlow that is there and new enough stays, with the GPU support that Colab has built for it.
-INSTALL = '''
+INSTALL = """
 # Installs tfmeta, and keeps the TensorFlow that is here where it is new enough.
 import importlib.metadata, pathlib, re, subprocess, sys
 
@@ -64,7 +64,7 @@ changed = [name for name in after if after[name] != before[name]]
 if any(name in sys.modules for name in changed):
     print("Loaded before, and now another version:", *changed)
     print("Do this: Runtime > Restart session, then run from the top.")
-'''
+"""
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
 
