@@ -1,7 +1,8 @@
 """Tables and picture of the Omniglot results: `python benchmarks/omniglot_table.py`.
 
 Reads `results/omniglot.json` (the presets' own lengths) and `results/omniglot_short.json` (15 minutes of training
-each), writes the tables in `results/README.md` and `README.md` between their markers, and a picture beside each file.
+each), writes the tables in `results/README.md`, `docs/` and `README.md` between their markers, and a picture beside each
+file.
 Cells of the first that were not run say how long they would take (`results/omniglot_speed.json`).
 """
 
@@ -23,6 +24,8 @@ from tfmeta.plotting import method_style
 
 # preset's name of a method -> its name in the tables, in their order
 LABELS = {recipe.preset or recipe.method: recipe.label for recipe in RECIPES.values()}
+# what texts call a method where figures and papers' tables have a shorter name
+WORDS = {"ProtoNet": "Prototypical network", "Matching Networks": "Matching network"}
 # methods that learn; the picture's axes begin at the worst of them
 LEARNED = {recipe.preset or recipe.method for recipe in RECIPES.values() if recipe.learns}
 # What normalises a query, as a score says it -> marker, whether it is filled, and its place in the picture's legend.
@@ -32,6 +35,7 @@ MODES = {
     "moving averages": ("s", False, "moving averages"),
     "none": ("D", True, "no batch norm"),
 }
+PAGES = [ROOT / name for name in ("README.md", "results/README.md", "docs/results.md", "docs/methods.md")]
 TITLES = [f"{n_way}-way {k_shot}-shot" for n_way, k_shot in COLUMNS]
 
 
@@ -80,6 +84,26 @@ def overview(rows, speeds=None):
             text = f"**{percent(scores[0])}**" + (f" ({percent(scores[1])})" if len(scores) > 1 else "")
             cells.append(text + (f"<br>paper {paper_text(name)}" if paper_text(name) else ""))
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def front(rows):
+    """The README's table: 5-way 1-shot, the methods that were run.
+
+    Args:
+        rows: of a results file.
+
+    Returns:
+        Markdown: ours in the second column, the paper's in the third.
+    """
+    found = {row["cell"]: row for row in rows}
+    lines = ["| Method | Here | Paper |", "| --- | ---: | ---: |"]
+    for method, label in LABELS.items():
+        name = cell_name(method, 0)
+        if name in found:
+            score = percent(found[name]["scores"][0]).replace(" ", "\u00a0")
+            paper = paper_text(name).replace(" ", "\u00a0")
+            lines.append(f"| {WORDS.get(label, label)} | {score} | {paper} |")
     return "\n".join(lines)
 
 
@@ -192,20 +216,21 @@ def _values(found, name):
 
 def main():
     """Write everything that there are results for."""
-    pages = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "results/README.md")}
+    pages = {path: path.read_text(encoding="utf-8") for path in PAGES}
     for name in ("omniglot", "omniglot_short"):
         path = ROOT / f"results/{name}.json"
         content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
         known = speeds() if name == "omniglot" else None
         tables = {f"{name}:overview": overview(content["rows"], known), f"{name}:details": details(content["rows"])}
         if name == "omniglot_short":
+            tables[f"{name}:front"] = front(content["rows"])
             tables[f"{name}:orders"] = orders(content["rows"], LABELS)
         for page, text in pages.items():
             for key, table in tables.items():
                 begin, end = f"<!-- {key}:begin -->", f"<!-- {key}:end -->"
                 if begin in text:
                     text = replace_between(text, begin, end, table)
-                elif page.parent.name == "results":
+                elif page.parent.name == "results" and not key.endswith(":front"):
                     raise SystemExit(f"{page} must have a place for {key}, between {begin} and {end}")
             pages[page] = fill_scores(text, content["rows"]) if name == "omniglot_short" else text
         if content["rows"]:

@@ -15,21 +15,53 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
+RUN = [name for name in ("README.md", *PAGES) if "```python" in (ROOT / name).read_text(encoding="utf-8")]
+QUICK = (
+    (r"steps_per_epoch=\d+, epochs=\d+", "steps_per_epoch=1, epochs=2, verbose=0"),
+    (r"^strategy = .*", "import contextlib, keras, tensorflow as tf; strategy = contextlib.nullcontext()"),
+    (r"strategy\.scope\(\)", "strategy"),
+    (r"^keras\.mixed_precision\.set_global_policy\(\n.*\n\).*", ""),
+    (r", jit_compile=True", ""),
+)
+
+
 @pytest.mark.slow
-def test_the_example_runs(monkeypatch, classes_of):
-    """As printed, on small classes in Omniglot's format, with few filters, for two steps and on few test episodes."""
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
-    parts = [classes_of([20] * 6, size=28, seed=seed) for seed in range(3)]
-    monkeypatch.setattr(tfmeta.datasets, "load_omniglot", lambda: Splits(*parts))
+@pytest.mark.parametrize("page", RUN)
+@pytest.mark.filterwarnings("ignore:FigureCanvasAgg")
+def test_the_code_of_a_page_runs(page, monkeypatch, classes_of, tmp_path):
+    """As printed, one block after the other, on small classes, with few filters, few steps and few episodes."""
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.S))
+    parts = Splits(*(classes_of([20] * 30, size=28, seed=seed) for seed in range(3)))
+    monkeypatch.setattr(tfmeta.datasets, "load_omniglot", lambda: parts)
+    monkeypatch.setattr(tfmeta.datasets, "load_glyphs", lambda: parts)
+    monkeypatch.setattr(tfmeta.datasets, "from_directory", lambda *_, **__: parts.train)
     monkeypatch.setattr(tfmeta.networks, "conv4", functools.partial(tfmeta.networks.conv4, filters=4))
-    monkeypatch.setattr(tfmeta, "evaluate", functools.partial(tfmeta.evaluate, episodes=40))
-    quick = re.sub(r"steps_per_epoch=\d+, epochs=\d+", "steps_per_epoch=1, epochs=2, verbose=0", code)
-    assert quick != code
-    names = {}
-    exec(compile(quick, "README.md", "exec"), names)
-    assert names["predictions"].shape == (75, 5)
-    assert names["learner"].optimizer.iterations.numpy() == 2
+    judge = tfmeta.evaluate
+    monkeypatch.setattr(tfmeta, "evaluate", lambda *a, **k: judge(*a, **{**k, "episodes": 20}))
+    for pattern, quick in QUICK:
+        code = re.sub(pattern, quick, code, flags=re.M)
+    names = {"tfmeta": tfmeta}
+    if page == "docs/devices.md":
+        names["train"] = tfmeta.episode_dataset(parts.train, n_way=5, k_shot=1, n_query=2, meta_batch_size=2, seed=0)
+    exec(compile(code, page, "exec"), names)
+    if page == "README.md":
+        assert names["logits"].shape == (25, 5)
+        assert names["learner"].optimizer.iterations.numpy() == 2
     plt.close("all")
+
+
+def test_the_readme_is_short():
+    assert len(README) <= 7000
+    assert "not run yet" not in README
+    prose = re.sub(r"```.*?```", "", README, flags=re.S)
+    assert [p for p in prose.split("\n\n") if not p.startswith("|") and p.count("`") > 12] == []
+    assert not re.search(r"\d %", README), "a line may break before the sign: put it into the header"
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    assert [name for name in PAGES if name != "docs/README.md" and f"]({name[5:]})" not in index] == []
 
 
 @pytest.mark.parametrize(
@@ -42,6 +74,7 @@ def test_the_example_runs(monkeypatch, classes_of):
         "results/README.md",
         "tutorials/README.md",
         "tutorials/several_machines.md",
+        *PAGES,
     ],
 )
 def test_links_lead_to_files(page):
@@ -53,14 +86,15 @@ def test_links_lead_to_files(page):
 
 def test_the_words_are_those_of_the_code():
     for name in ("support_x", "n_way", "k_shot", "n_query", "meta_batch_size", "inner_lr", "inner_steps", "prototypes"):
-        assert f"`{name}`" in README
+        assert f"`{name}`" in (ROOT / "docs/words.md").read_text(encoding="utf-8")
     assert set(tfmeta.Episode._fields) == {"support_x", "support_y", "query_x", "query_y"}
 
 
 def test_the_algorithm_table_names_every_learner():
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
     public = {name: getattr(tfmeta, name) for name in tfmeta.__all__}
     learners = [
         name for name, value in public.items() if isinstance(value, type) and issubclass(value, EpisodicLearner)
     ]
     assert learners
-    assert [name for name in learners if not re.search(rf"^\| `{name}`", README, flags=re.M)] == []
+    assert [name for name in learners if not re.search(rf"^\| `{name}`", page, flags=re.M)] == []

@@ -11,6 +11,7 @@ import argparse
 import os
 import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -32,6 +33,38 @@ SOLUTIONS = re.compile(
 NOTE = "*A copy to work with: outputs, answers and folded cells are left out.*"
 PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".svg", ".webp")
 OWNER = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,37}[A-Za-z0-9])?"
+# The install cell: a TensorFlow that is there and new enough stays, with the GPU support that Colab has built for it.
+INSTALL = """
+# Installs tfmeta, and keeps the TensorFlow that is here where it is new enough.
+import importlib.metadata, pathlib, re, subprocess, sys
+
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+def versions():
+    return {{name: version(name) for name in ("tensorflow", "keras", "numpy")}}
+
+def parts(text):
+    return [int(number) for number in re.findall(r"\\d+", text)[:2]]
+
+before, keep = versions(), pathlib.Path("/tmp/keep.txt")
+new_enough = parts(before["tensorflow"]) >= parts("{lowest}")
+keep.write_text("tensorflow==" + before["tensorflow"] if new_enough else "")
+pip = [sys.executable, "-m", "pip", "install", "-q", "-c", str(keep)]
+subprocess.run([*pip, "git+{address}"], check=True)
+importlib.invalidate_caches()
+after = versions()
+print("tfmeta is installed, with TensorFlow", after["tensorflow"])
+if not new_enough:
+    print("It needs TensorFlow {lowest} or newer; here was", before["tensorflow"])
+changed = [name for name in after if after[name] != before[name]]
+if any(name in sys.modules for name in changed):
+    print("Loaded before, and now another version:", *changed)
+    print("Do this: Runtime > Restart session, then run from the top.")
+"""
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
 
@@ -126,11 +159,19 @@ def for_colab(
     notebook.cells[0].source = f"{title}\n\n{badge}\n{rest}"
     version = "" if branch == "main" else f"@{branch}"
     install = nbformat.v4.new_code_cell(
-        f'%pip install -q "git+{github}{version}"', id="install"
+        install_cell(f"{github}{version}"), id="install"
     )
     first = notebook.cells.index(pages.code(notebook)[0])
     notebook.cells.insert(first, install)
     return notebook
+
+
+def install_cell(address: str) -> str:
+    """The code that installs tfmeta from a repository's address."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    needed = project["project"]["dependencies"]
+    (lowest,) = (n[12:] for n in needed if n.startswith("tensorflow>="))
+    return INSTALL.strip().format(lowest=lowest, address=address)
 
 
 def repository_name(text: str) -> str:

@@ -12,6 +12,7 @@ import re
 import sys
 from pathlib import Path
 
+from course_picture import draw
 from pages import (
     FOLDER,
     NotebookNode,
@@ -84,6 +85,22 @@ def course_map(books: dict[str, NotebookNode]) -> str:
     )
 
 
+def picture(books: dict[str, NotebookNode]) -> str:
+    """The map of what is there, with no arrow that another one holds already."""
+    all_needs = {
+        n: [o for o in needs(b)[0] if o in books] for n, b in books.items()
+    }
+    if "00" in books:
+        for n, on in all_needs.items():
+            if not on and n != "00":
+                on.append("00")
+    near = {}
+    for n, on in all_needs.items():
+        far = set().union(*(behind(other, all_needs) for other in on))
+        near[n] = [other for other in on if other not in far]
+    return draw({n: title(b) for n, b in books.items()}, near)
+
+
 def table(books: dict[str, NotebookNode], files: dict[str, str]) -> str:
     """A row for each notebook."""
     lines = [
@@ -131,7 +148,12 @@ def stale(folder: Path = FOLDER) -> dict[Path, str]:
         "paths": routes(books, files),
     }
     new = filled(text, blocks)
-    return found | ({page: new} if new != text else {})
+    if new != text:
+        found[page] = new
+    drawn, image = picture(books), folder / "map.svg"
+    if not image.exists() or image.read_text(encoding="utf-8") != drawn:
+        found[image] = drawn
+    return found
 
 
 def main(arguments: list[str] | None = None, folder: Path = FOLDER) -> int:

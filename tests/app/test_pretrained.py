@@ -85,8 +85,8 @@ def test_the_packages_own_weights_are_whole_and_named_after_presets(name):
     assert all(np.isfinite(weight).all() for weight in learner.get_weights())
 
 
-def test_the_readme_names_every_pretrained_learner():
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_page_names_every_pretrained_learner():
+    page = (ROOT / "docs/pretrained.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in page or f'"{name}"' in page for name in pretrained.pretrained_names())
 
 

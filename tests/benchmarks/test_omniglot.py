@@ -148,13 +148,14 @@ def test_tables_in_the_pages_are_those_of_the_files(path):
     assert omniglot_table.details(rows) in page
     assert path.with_suffix(".png").exists()
     if path.stem == "omniglot_short":
-        assert omniglot_table.overview(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
+        assert omniglot_table.overview(rows) in (ROOT / "docs/results.md").read_text(encoding="utf-8")
+        assert omniglot_table.front(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
         assert omniglot_order.orders(rows, omniglot_table.LABELS) in page
 
 
-def test_the_readmes_table_of_methods_has_the_numbers_of_the_file():
+def test_the_table_of_methods_has_the_numbers_of_the_file():
     rows = json.loads((ROOT / "results/omniglot_short.json").read_text(encoding="utf-8"))["rows"]
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
     assert omniglot_table.fill_scores(page, rows) == page
     assert all(f"<!-- score:{method}-omniglot-5w1s -->" in page for method in omniglot_table.LABELS)
     text = "a <!-- score:x -->1.0<!-- end --> b <!-- score:y --><!-- end -->"

@@ -1,7 +1,12 @@
 """Copies to hand out hold no answers, copies for Colab install tfmeta, and nobody's work is overwritten."""
 
 import ast
+import importlib.metadata
 import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import ClassVar
 
 import export
 import nbformat
@@ -143,7 +148,9 @@ def test_a_copy_for_colab_has_a_badge_and_installs(colabs, name):
     badge = "[![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
     assert lines[:3] == [stored.cells[0].source.splitlines()[0], "", f"{badge}({COLAB}/tutorials/{name})"]
     first, second = pages.code(copy)[:2]
-    assert first.source == f'%pip install -q "git+https://github.com/{REPOSITORY}"'
+    assert first.source == export.install_cell(f"https://github.com/{REPOSITORY}")
+    assert f'[*pip, "git+https://github.com/{REPOSITORY}"]' in first.source
+    assert all(len(line) <= 80 for line in first.source.splitlines() if REPOSITORY not in line)
     assert second.source == pages.code(stored)[0].source
     assert len(copy.cells) == len(stored.cells) + 1
 
@@ -163,12 +170,86 @@ def test_another_branch_is_installed_too():
     book = with_text("![waves](adaptation.gif), [files](../results) and [here](README.md#the-map)")
     book.cells.append(nbformat.v4.new_code_cell("1 + 1"))
     copy = export.for_colab(book, "01_tasks.ipynb", REPOSITORY, "course/2026")
-    assert copy.cells[2].source.endswith('tfmeta-course@course/2026"')
+    assert '"git+https://github.com/somebody/tfmeta-course@course/2026"' in copy.cells[2].source
     assert copy.cells[1].source == (
         f"![waves](https://raw.githubusercontent.com/{REPOSITORY}/course/2026/tutorials/adaptation.gif), "
         f"[files](https://github.com/{REPOSITORY}/tree/course/2026/results) and "
         f"[here](https://github.com/{REPOSITORY}/blob/course/2026/tutorials/README.md#the-map)"
     )
+
+
+class Colab:
+    """A machine with these versions, on which pip takes the newest that the constraints let it take."""
+
+    newest: ClassVar = {"tensorflow": "2.22.1", "keras": "3.15.0"}
+    needed: ClassVar = {"tensorflow": (2, 21), "keras": (3, 12)}
+
+    def __init__(self, monkeypatch, here, loaded=()):
+        self.here, self.commands, self.kept = dict(here), [], None
+        monkeypatch.setattr(importlib.metadata, "version", self.version)
+        monkeypatch.setattr(subprocess, "run", self.run)
+        for name in ("tensorflow", "keras", "numpy"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+            if name in loaded:
+                monkeypatch.setitem(sys.modules, name, object())
+
+    def version(self, name):
+        if name not in self.here:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return self.here[name]
+
+    def run(self, command, *, check):
+        assert check, "an install that failed stops the notebook"
+        self.commands.append(command)
+        self.kept = Path(command[command.index("-c") + 1]).read_text()
+        for name, lowest in self.needed.items():
+            if tuple(map(int, re.findall(r"\d+", self.here.get(name, "0"))[:2])) < lowest:
+                assert name not in self.kept, "pip finds no version"
+                self.here[name] = self.newest[name]
+
+    def execute(self, tmp_path):
+        cell = export.install_cell(f"https://github.com/{REPOSITORY}")
+        assert "/tmp/keep.txt" in cell
+        exec(cell.replace("/tmp/keep.txt", str(tmp_path / "keep.txt")), {})
+
+
+LATE = "Do this: Runtime > Restart session"
+
+
+@pytest.mark.parametrize("there", ["2.21.0", "2.21.1", "2.22.0rc0", "2.100.0", "3.0.0", "2.21.0+cu130"])
+@pytest.mark.parametrize("loaded", [(), ("tensorflow", "numpy")])
+def test_a_tensorflow_that_is_new_enough_stays(monkeypatch, capsys, tmp_path, there, loaded):
+    machine = Colab(monkeypatch, {"tensorflow": there, "keras": "3.13.2", "numpy": "2.1.0"}, loaded)
+    machine.execute(tmp_path)
+    assert machine.kept == f"tensorflow=={there}"
+    assert machine.commands[0][-1] == f"git+https://github.com/{REPOSITORY}"
+    assert capsys.readouterr().out == f"tfmeta is installed, with TensorFlow {there}\n"
+
+
+@pytest.mark.parametrize("there", ["2.19.0", "2.20.0", "2.9.3", "1.15.0"])
+def test_an_older_tensorflow_is_replaced_and_named(monkeypatch, capsys, tmp_path, there):
+    machine = Colab(monkeypatch, {"tensorflow": there, "keras": "3.13.2", "numpy": "2.1.0"})
+    machine.execute(tmp_path)
+    printed = capsys.readouterr().out
+    assert machine.kept == ""
+    assert printed == (
+        f"tfmeta is installed, with TensorFlow 2.22.1\nIt needs TensorFlow 2.21 or newer; here was {there}\n"
+    )
+
+
+def test_what_was_loaded_and_replaced_wants_a_restart(monkeypatch, capsys, tmp_path):
+    Colab(monkeypatch, {"tensorflow": "2.20.0", "keras": "3.13.2", "numpy": "2.1.0"}, ["tensorflow"]).execute(tmp_path)
+    assert LATE in capsys.readouterr().out
+    Colab(monkeypatch, {"tensorflow": "2.21.0", "keras": "3.10.0", "numpy": "2.1.0"}, ["keras"]).execute(tmp_path)
+    assert "Loaded before, and now another version: keras\n" + LATE in capsys.readouterr().out
+    Colab(monkeypatch, {"tensorflow": "2.21.0", "keras": "3.10.0", "numpy": "2.1.0"}, ["numpy"]).execute(tmp_path)
+    assert LATE not in capsys.readouterr().out
+
+
+def test_a_machine_without_tensorflow_gets_one(monkeypatch, capsys, tmp_path):
+    machine = Colab(monkeypatch, {})
+    machine.execute(tmp_path)
+    assert "with TensorFlow 2.22.1\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

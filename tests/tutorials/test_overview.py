@@ -46,6 +46,12 @@ def test_the_readme_is_up_to_date():
     assert pages.FOLDER / "README.md" not in overview.stale(), "python tutorials/overview.py --write"
 
 
+def test_the_picture_is_up_to_date(books):
+    assert pages.FOLDER / "map.svg" not in overview.stale(), "python tutorials/overview.py --write"
+    drawn = overview.picture(books)
+    assert all(f">{number} " in drawn for number in books)
+
+
 def test_the_time_in_the_title_box_is_the_measured_one(notebook):
     assert times.time_row(notebook) in (None, notebook.cells[0].source), "python tutorials/overview.py --write"
 
