@@ -53,5 +53,5 @@ def test_curves_and_scores_say_it():
     assert tfmeta.evaluate(plain, waves).method == "FOMAML"
     assert tfmeta.evaluate(named, waves).method == "small net (FOMAML)"
     for bad in ("", 3):
-        with pytest.raises(ValueError, match="label must be a text. Received: label="):
+        with pytest.raises(ValueError, match=r"label must be a text. Received: label="):
             tfmeta.adaptation_curve(named, waves, 1, label=bad)
