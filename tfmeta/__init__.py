@@ -31,10 +31,11 @@ else:
     from tfmeta.app.pretrained import load_pretrained
     from tfmeta.core.distances import squared_euclidean
     from tfmeta.core.episode import Episode
-    from tfmeta.evaluation import AdaptationCurve, RegressionScore, Score, adaptation_curve, evaluate
+    from tfmeta.evaluation import AdaptationCurve, RegressionScore, Score, adaptation_curve, evaluate, mean_over_seeds
     from tfmeta.machine import threads
-    from tfmeta.plotting import plot_adaptation_curve, plot_confusion, plot_embeddings, plot_episode
+    from tfmeta.plotting import plot_adaptation_curve, plot_confusion, plot_embeddings, plot_episode, plot_scores
     from tfmeta.tasks import augmentation
+    from tfmeta.tasks.from_functions import episodes_from
     from tfmeta.tasks.sampling import EpisodeIds, episode_dataset, sample_episode
 
     threads.prefer_tasks_at_import()
@@ -64,16 +65,19 @@ __all__ = [
     "cosine_attention",
     "datasets",
     "episode_dataset",
+    "episodes_from",
     "evaluate",
     "evaluation",
     "functional",
     "load_pretrained",
+    "mean_over_seeds",
     "networks",
     "notebook",
     "plot_adaptation_curve",
     "plot_confusion",
     "plot_embeddings",
     "plot_episode",
+    "plot_scores",
     "plotting",
     "prototypical_logits",
     "reptile_update",

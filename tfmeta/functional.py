@@ -17,10 +17,11 @@ from tfmeta.core import constant_memory, inner_loop
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Predictor, Tensors, check_params, forward, values
 from tfmeta.core.inner_loop import support_gradient
-from tfmeta.core.losses import Loss, accuracy, check_task, cross_entropy, query_loss
+from tfmeta.core.losses import Loss, accuracy, check_task, cross_entropy, default_loss, query_loss
 from tfmeta.core.noise import without_dropout
 from tfmeta.core.updates import Update, adam, clip_gradients, clipped, inner_rates, only, per_step, per_weight, sgd
 from tfmeta.core.validation import check_flags, check_steps
+from tfmeta.training.outputs import loss_named
 
 __all__ = [
     "MetaGradient",
@@ -56,7 +57,7 @@ def adapt(
     *,
     inner_lr: float | Tensors | Update,
     inner_steps: int,
-    loss: Loss = cross_entropy,
+    loss: Loss | str = default_loss,
     first_order: bool = False,
     adapted: Sequence[int] | None = None,
 ) -> list[tf.Tensor]:
@@ -69,7 +70,8 @@ def adapt(
         support_y: `[n_way * k_shot]` labels, or targets.
         inner_lr: alpha, one number or one tensor for each adapted parameter tensor; or an `Update`, any other rule.
         inner_steps: M; 0 returns `params`.
-        loss: function of (targets, outputs).
+        loss: function of (targets, outputs), a Keras loss or its name such as `"mse"`; by default cross-entropy of
+            logits for integer labels and mean squared error otherwise.
         first_order: cut the second derivatives.
         adapted: positions in `params` of the tensors that change; all by default.
 
@@ -82,6 +84,7 @@ def adapt(
     References:
         Finn et al. (2017), algorithm 1, lines 5 and 6. https://arxiv.org/abs/1703.03400
     """
+    loss = loss_named(loss) if isinstance(loss, str) else loss
     check_task(network, Episode(support_x, support_y, support_x, support_y), loss)
     check_params(network, params)
     if not tf.is_tensor(inner_steps):  # which a graph may be given
@@ -119,7 +122,7 @@ def meta_gradient(
     *,
     inner_lr: float | Tensors | Update,
     inner_steps: int,
-    loss: Loss = cross_entropy,
+    loss: Loss | str = default_loss,
     first_order: bool = False,
     gradient_mode: str = "nested",
 ) -> MetaGradient:
@@ -132,7 +135,8 @@ def meta_gradient(
         inner_lr: alpha, one number or one tensor for each parameter tensor, whose gradient is returned, too; or an
             `Update`, any other rule.
         inner_steps: M.
-        loss: function of (targets, outputs).
+        loss: function of (targets, outputs), a Keras loss or its name such as `"mse"`; by default cross-entropy of
+            logits for integer labels and mean squared error otherwise.
         first_order: FOMAML, the gradient at the fast weights, instead.
         gradient_mode: `"nested"` (two tapes; memory grows with M) or `"mixed"` (`tfmeta.core.constant_memory`; it does
             not).
@@ -149,6 +153,7 @@ def meta_gradient(
     """
     if gradient_mode not in _LOOPS:
         raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
+    loss = loss_named(loss) if isinstance(loss, str) else loss
     check_task(network, episode, loss)
     check_params(network, params)
     if not tf.is_tensor(inner_steps):  # which a graph may be given

@@ -103,7 +103,7 @@ def test_what_can_neither_adapt_nor_predict_is_named(hard, episodes):
         tfmeta.evaluate(Nearest(), hard, k_shot=2)
     with pytest.raises(ValueError, match=r"at least one meta-batch. Received: an empty dataset"):
         tfmeta.evaluate(Nearest(), once(episodes).take(0))
-    with pytest.raises(ValueError, match=r"Received: an endless dataset"):
-        tfmeta.evaluate(Nearest(), once(episodes).repeat())
-    with pytest.raises(TypeError, match=r"must be an Episode or a dataset of meta-batches of them. Received: .*Tensor"):
+    with pytest.raises(
+        TypeError, match=r"must be an Episode or a dataset of meta-batches of them, or.*Received: .*Tensor"
+    ):
         tfmeta.evaluate(Nearest(), tf.data.Dataset.from_tensors(tf.zeros([3])))

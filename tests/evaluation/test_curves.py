@@ -169,8 +169,8 @@ def test_accuracy_is_said_in_per_cent_and_a_curve_is_frozen():
 
 def test_bad_episodes_are_named(stream, waves):
     learner = small_maml()
-    with pytest.raises(ValueError, match=r"use episode_dataset\(...\).take\(n\). Received: an endless dataset"):
-        tfmeta.adaptation_curve(learner, stream)
+    with pytest.raises(ValueError, match=r"at least one episode. Received: an empty list"):
+        tfmeta.adaptation_curve(learner, [])
     with pytest.raises(ValueError, match=r"at least one meta-batch. Received: an empty dataset"):
         tfmeta.adaptation_curve(learner, stream.take(0))
     with pytest.raises(TypeError, match=r"an Episode or a dataset.*Received: episodes of type list"):

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -30,11 +31,12 @@ def stream(tiny):
         lambda s: tfmeta.augmentation.augment(s, tfmeta.augmentation.rotate_classes, seed=0),
     ],
 )
-def test_endless_streams_are_refused_before_work(stream, change, monkeypatch):
+def test_of_endless_streams_as_many_episodes_are_read_as_asked(stream, change):
     learner = tfmeta.NearestNeighbour()
-    monkeypatch.setattr(type(learner), "map_compiled", lambda *_: pytest.fail("work was started"))
-    with pytest.raises(ValueError, match=r"use episode_dataset\(...\).take\(n\). Received: an endless dataset"):
-        tfmeta.evaluate(learner, change(stream))
+    score = tfmeta.evaluate(learner, change(stream), episodes=8, details=True)
+    assert score.episodes == 8
+    whole = tfmeta.evaluate(learner, change(stream).take(2), details=True)
+    np.testing.assert_array_equal(score.details.accuracies, whole.details.accuracies[:8])
 
 
 def generated(stream, n):

@@ -5,6 +5,7 @@ from tfmeta.evaluation.details import ClassScore, ScoreDetails
 from tfmeta.evaluation.pairs import PairedDifference, paired_difference
 from tfmeta.evaluation.regression import RegressionScore
 from tfmeta.evaluation.scores import Score, confidence_interval, evaluate
+from tfmeta.evaluation.seeds import mean_over_seeds
 
 __all__ = [
     "AdaptationCurve",
@@ -16,5 +17,6 @@ __all__ = [
     "adaptation_curve",
     "confidence_interval",
     "evaluate",
+    "mean_over_seeds",
     "paired_difference",
 ]

@@ -25,6 +25,7 @@ class AdaptationCurve:
         interval: half-widths of the 95 % confidence intervals, likewise.
         episodes: number of episodes.
         label: what the curve shows, for a legend.
+        over: what the interval is over where that is not the episodes, such as "3 trainings" of `mean_over_seeds`.
 
     References:
         Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
@@ -34,6 +35,12 @@ class AdaptationCurve:
     interval: dict[str, np.ndarray]
     episodes: int
     label: str
+    over: str | None = None
+
+    @property
+    def sample(self) -> str:
+        """What the interval is over, in words."""
+        return self.over or f"{self.episodes} episodes"
 
     @property
     def inner_steps(self) -> int:
@@ -66,31 +73,33 @@ class AdaptationCurve:
         ]
         return (
             f"{self.label}: {name.replace('_', ' ')} {ends[0]} before, {ends[1]} after {self.inner_steps} inner steps "
-            f"(95 % interval over {self.episodes} episodes)"
+            f"(95 % interval over {self.sample})"
         )
 
 
 def adaptation_curve(
     learner: EpisodicLearner,
-    episodes: Episode | tf.data.Dataset,
+    episodes: Episode | list[Episode] | tf.data.Dataset,
     inner_steps: int = 10,
     *,
+    at_most: int = 100,
     label: str | None = None,
 ) -> AdaptationCurve:
     """Follow a learner through its inner loop.
 
     Args:
         learner: a learner that adapts by gradient steps, such as `MAML`. It is not changed.
-        episodes: a meta-batch `[n, ...]` or a finite dataset of them: `episode_dataset(...).take(10)`.
+        episodes: a meta-batch `[n, ...]`, a list of episodes without a meta-batch axis, or a dataset of meta-batches.
         inner_steps: steps to follow; may exceed what the learner was trained for.
+        at_most: episodes that are read of an endless dataset.
         label: what a legend calls the curve; by default the learner's name, if it was given one, or its method.
 
     Returns:
         An `AdaptationCurve`.
 
     Raises:
-        TypeError: if the learner does not adapt in steps, or `episodes` is neither of the two.
-        ValueError: if the dataset is endless or empty, `inner_steps` is not positive, or `label` is no text.
+        TypeError: if the learner does not adapt in steps, or `episodes` is none of these.
+        ValueError: if there is no episode, a number is not positive, or `label` is no text.
 
     References:
         Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
@@ -100,14 +109,14 @@ def adaptation_curve(
             "only a learner with an inner loop has an adaptation curve. "
             f"Received: learner of type {type(learner).__name__}"
         )
-    check_sizes(inner_steps=inner_steps)
+    check_sizes(inner_steps=inner_steps, at_most=at_most)
     _check_label(label)
 
     def path(episode: Episode) -> dict[str, tf.Tensor]:
         return learner.adaptation_path(episode, inner_steps)
 
     collected = []
-    for meta_batch in meta_batches(episodes):
+    for meta_batch in meta_batches(episodes, at_most):
         meta_batch = learner.check_episode(meta_batch)
         names = path_names(learner, task_spec(meta_batch))
         signature = dict.fromkeys(names, tf.TensorSpec([inner_steps + 1], tf.float32))

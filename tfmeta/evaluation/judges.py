@@ -109,7 +109,7 @@ def judge_of(learner, data, *, transductive: bool, hits: Hits | None) -> Judge:
             "learner must be a tfmeta learner, have a method adapt(support_x, support_y), or be a keras.Model. "
             f"Received: learner of type {type(learner).__name__}"
         )
-    if not isinstance(data, Episode | tf.data.Dataset):
+    if not isinstance(data, Episode | list | tf.data.Dataset):
         raise TypeError(
             f"{learner.name!r} cannot adapt to classes that it does not know: give episodes of the classes that it "
             f"predicts. Received: data of type {type(data).__name__}"

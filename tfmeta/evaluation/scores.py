@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfmeta.core import casting
 from tfmeta.core.episode import Episode
 from tfmeta.core.validation import check_flags, check_sizes
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.evaluation.details import ScoreDetails, Tally
 from tfmeta.evaluation.judges import hits_of, judge_of, method_of
 from tfmeta.evaluation.regression import RegressionScore, in_words, restore_sizes, settings_in_words
-from tfmeta.evaluation.streams import Sizes, check_meta_batch, meta_batches
+from tfmeta.evaluation.streams import Sizes, check_meta_batch, is_list, meta_batches
 from tfmeta.tasks.sampling import episode_dataset
 from tfmeta.tasks.sizes import Size, checked_sizes
-from tfmeta.training import casting
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.outputs import LABELS
 
@@ -123,7 +123,7 @@ class Score:
 
 def evaluate(
     learner,
-    data: ImageClasses | Episode | tf.data.Dataset,
+    data: ImageClasses | Episode | list[Episode] | tf.data.Dataset,
     *,
     n_way: Size | None = None,
     k_shot: Size | None = None,
@@ -139,9 +139,10 @@ def evaluate(
         learner: a trained learner. Or anything with a method `adapt(support_x, support_y)` that returns a Keras model
             for the task, such as a pruned or quantised learner. Or a Keras model that classifies already, such as an
             adapted one, which is judged on the queries of the episodes that `data` then holds.
-        data: labelled classes to draw episodes from, `load_omniglot().test`; or the episodes themselves, a meta-batch
-            or a finite dataset of them, and then sizes, `episodes` and `seed` are theirs. A dataset whose length
-            TensorFlow does not know, such as one of a generator, is read to its end.
+        data: labelled classes to draw episodes from, `load_omniglot().test`; or the episodes themselves, a meta-batch,
+            a list of episodes without a meta-batch axis, or a dataset of meta-batches, and then sizes and `seed` are
+            theirs. Of an endless dataset `episodes` are read; one whose length TensorFlow does not know, such as one of
+            a generator, is read to its end. Where episodes come again, as after `repeat()`, the interval is too narrow.
         n_way: classes in an episode. Or a range (lowest, highest), from which each episode draws its own, for learners
             that make a head for each task.
         k_shot: support images per class, or a range.
@@ -157,7 +158,7 @@ def evaluate(
 
     Raises:
         TypeError: if the learner can neither adapt nor predict, or sizes are missing.
-        ValueError: if a size is not positive, `data` has too few classes or images or is endless, the learner's output
+        ValueError: if a size is not positive, `data` has too few classes or images, the learner's output
             is not `n_way` wide, or there is one class alone, in which every answer would be right.
 
     References:
@@ -166,11 +167,11 @@ def evaluate(
     """
     check_sizes(episodes=episodes)
     check_flags(transductive=transductive, details=details)
-    given = isinstance(data, Episode | tf.data.Dataset)
+    given = isinstance(data, Episode | tf.data.Dataset) or is_list(data)
     if given:
         data = casting.as_given(data, squeeze=getattr(learner, "loss_function", None) is None)
-    stream = ((batch, None) for batch in meta_batches(data)) if given else None
-    hits = hits_of(learner, getattr(data, "element_spec", data)) if given else LABELS
+    stream = ((batch, None) for batch in meta_batches(data, episodes)) if given else None
+    hits = hits_of(learner, _example(data)) if given else LABELS
     regression = hits is None
     judge = judge_of(learner, data, transductive=transductive, hits=hits)
     asked: dict[str, Size] = {}
@@ -214,6 +215,13 @@ def evaluate(
         )
     kept_details = tally.details(values) if details else None
     return Score(accuracy=float(values.mean()), seed=None if given else seed, details=kept_details, **common)
+
+
+def _example(data):
+    """A meta-batch of given episodes, or its specification."""
+    if isinstance(data, list) and data:
+        return tf.nest.map_structure(lambda tensor: tensor[None], data[0])
+    return getattr(data, "element_spec", data)
 
 
 def _drawn(learner, data: ImageClasses, sizes: dict[str, Size | None], episodes: int, seed: int) -> tuple:

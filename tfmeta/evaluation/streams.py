@@ -16,31 +16,57 @@ from tfmeta.training.outputs import Hits
 MANY_EPISODES = 10_000
 
 
-def meta_batches(episodes: Episode | tf.data.Dataset) -> Iterator[Episode]:
-    """The meta-batches of a finite set of episodes.
+def is_list(data) -> bool:
+    """Whether data are a list of episodes without a meta-batch axis."""
+    return (
+        isinstance(data, list | tuple)
+        and not isinstance(data, Episode)
+        and all(isinstance(one, Episode) for one in data)
+    )
+
+
+def meta_batches(
+    episodes: Episode | list[Episode] | tf.data.Dataset, at_most: int = MANY_EPISODES
+) -> Iterator[Episode]:
+    """The meta-batches of a set of episodes.
 
     Args:
-        episodes: a meta-batch or a finite dataset of them.
+        episodes: a meta-batch, a list of episodes without a meta-batch axis, or a dataset of meta-batches.
+        at_most: episodes that are read of an endless dataset.
 
     Returns:
         An iterator of `Episode`s. A dataset whose length TensorFlow does not know (of a generator, or filtered) is read
         to its end, with one warning after 10 000 episodes.
 
     Raises:
-        TypeError: if it is neither.
-        ValueError: if the dataset is endless.
+        TypeError: if it is something else.
+        ValueError: if a list is empty.
     """
     if isinstance(episodes, Episode):
         return iter([episodes])
+    if is_list(episodes):
+        if not episodes:
+            raise ValueError("episodes must hold at least one episode. Received: an empty list")
+        return (tf.nest.map_structure(lambda tensor: tensor[None], one) for one in episodes)
     if not isinstance(episodes, tf.data.Dataset) or not isinstance(episodes.element_spec, Episode):
         raise TypeError(
-            "episodes must be an Episode or a dataset of meta-batches of them. "
+            "episodes must be an Episode or a dataset of meta-batches of them, or a list of single ones. "
             f"Received: episodes of type {type(episodes).__name__}, elements {getattr(episodes, 'element_spec', None)}"
         )
     cardinality = episodes.cardinality()
     if cardinality == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("episodes must end: use episode_dataset(...).take(n). Received: an endless dataset")
+        return _first(episodes, at_most)
     return _watched(episodes) if cardinality == tf.data.UNKNOWN_CARDINALITY else iter(episodes)
+
+
+def _first(episodes: tf.data.Dataset, at_most: int) -> Iterator[Episode]:
+    left = at_most
+    for meta_batch in episodes:
+        kept = tf.nest.map_structure(lambda tensor, left=left: tensor[:left], meta_batch)
+        yield kept
+        left -= len(kept.support_y)
+        if left <= 0:
+            return
 
 
 def _watched(episodes: tf.data.Dataset) -> Iterator[Episode]:

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmeta.core import constant_memory, inner_loop, losses
+from tfmeta.core import casting, constant_memory, inner_loop, losses
 from tfmeta.core.episode import Episode, task_spec
 from tfmeta.core.forward import values
 from tfmeta.core.inner_loop import Adapted, Watch
 from tfmeta.core.noise import without_dropout
 from tfmeta.core.validation import check_steps
-from tfmeta.training import casting, episode_checks, inputs, judging, outputs, reading, replicas
+from tfmeta.training import episode_checks, inputs, judging, outputs, reading, replicas
 from tfmeta.training.method import Method, Params, Run, TaskLoss
 from tfmeta.training.parallel import SCALAR, map_tasks
 from tfmeta.training.randomness import state_of_task, task_keys

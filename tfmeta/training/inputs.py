@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfmeta.core import casting
 from tfmeta.core.episode import Episode
 from tfmeta.core.streams import stream_of
 from tfmeta.core.validation import check_flags, check_steps
-from tfmeta.training import casting, replicas
+from tfmeta.training import replicas
 from tfmeta.training.network_checks import check_gradients
 
 

@@ -112,10 +112,11 @@ def as_episode(episode: Any, axes: int, *, squeeze: bool = True) -> Episode:
 
 
 def as_given(episodes: Any, *, squeeze: bool = True) -> Any:
-    """A meta-batch or a dataset of them as the tensors that a learner takes.
+    """A meta-batch, a list of episodes or a dataset of meta-batches as the tensors that a learner takes.
 
     Args:
-        episodes: an `Episode` in whatever types, or a dataset of them; anything else is given back.
+        episodes: an `Episode` in whatever types, a list of them without a meta-batch axis, or a dataset of
+            meta-batches; anything else is given back.
         squeeze: as for `targets_of`.
 
     Returns:
@@ -126,6 +127,8 @@ def as_given(episodes: Any, *, squeeze: bool = True) -> Any:
     """
     if isinstance(episodes, Episode):
         return as_episode(episodes, 2, squeeze=squeeze)
+    if isinstance(episodes, list | tuple) and episodes and all(isinstance(one, Episode) for one in episodes):
+        return [as_episode(one, 1, squeeze=squeeze) for one in episodes]
     known = isinstance(episodes, tf.data.Dataset) and isinstance(episodes.element_spec, Episode)
     return as_dataset(episodes, squeeze=squeeze) if known else episodes
 

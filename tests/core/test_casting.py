@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tfmeta
-from tfmeta.training import casting
+from tfmeta.core import casting
 
 
 class Frame:
