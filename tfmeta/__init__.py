@@ -33,10 +33,18 @@ else:
     from tfmeta.core.episode import Episode
     from tfmeta.evaluation import AdaptationCurve, RegressionScore, Score, adaptation_curve, evaluate, mean_over_seeds
     from tfmeta.machine import threads
-    from tfmeta.plotting import plot_adaptation_curve, plot_confusion, plot_embeddings, plot_episode, plot_scores
+    from tfmeta.plotting import (
+        plot_adaptation_curve,
+        plot_confusion,
+        plot_embeddings,
+        plot_episode,
+        plot_regression,
+        plot_scores,
+    )
     from tfmeta.tasks import augmentation
     from tfmeta.tasks.from_functions import episodes_from
     from tfmeta.tasks.sampling import EpisodeIds, episode_dataset, sample_episode
+    from tfmeta.training.finishing import predict_classes
 
     threads.prefer_tasks_at_import()
 
@@ -77,8 +85,10 @@ __all__ = [
     "plot_confusion",
     "plot_embeddings",
     "plot_episode",
+    "plot_regression",
     "plot_scores",
     "plotting",
+    "predict_classes",
     "prototypical_logits",
     "reptile_update",
     "sample_episode",

@@ -5,6 +5,7 @@ from tfmeta.datasets.folders import from_directory
 from tfmeta.datasets.glyphs import load_glyphs
 from tfmeta.datasets.images import from_arrays
 from tfmeta.datasets.labelled import labelled_batches
+from tfmeta.datasets.loading import load_images
 from tfmeta.datasets.omniglot import OmniglotUnavailableError, load_omniglot
 from tfmeta.datasets.splitting import split_classes
 from tfmeta.tasks.sinusoid import sinusoid_episodes
@@ -17,6 +18,7 @@ __all__ = [
     "from_directory",
     "labelled_batches",
     "load_glyphs",
+    "load_images",
     "load_omniglot",
     "sinusoid_episodes",
     "split_classes",

@@ -5,6 +5,7 @@ from tfmeta.plotting.curves import plot_adaptation_curve
 from tfmeta.plotting.embeddings import plot_embeddings
 from tfmeta.plotting.episodes import plot_episode
 from tfmeta.plotting.palette import BEFORE, COLOURS, MARKERS, METHOD_COLOURS, method_style
+from tfmeta.plotting.regression import plot_regression
 from tfmeta.plotting.scores import plot_scores
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "plot_confusion",
     "plot_embeddings",
     "plot_episode",
+    "plot_regression",
     "plot_scores",
 ]

@@ -26,8 +26,8 @@ def plot_adaptation_curve(
     """Draw accuracy or loss against inner steps, with 95 % intervals.
 
     Args:
-        curve: one `AdaptationCurve`, or several to compare. Among several, the `Score` of a method without an inner loop
-            is drawn as a horizontal band.
+        curve: one `AdaptationCurve`, or several to compare. Among several, the `Score` of a method without an inner
+            loop is drawn as a horizontal band.
         ax: axes to draw on; a new figure by default.
         quantity: `"accuracy"` (in %) or `"loss"`; curves of regression have a loss only and fall back to it.
         show_support: draw the support set, too, and the first curve's start as a line. Without it a method has one

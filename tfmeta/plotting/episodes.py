@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ def plot_episode(
     *,
     predictions: np.ndarray | None = None,
     max_queries: int = 5,
+    class_names: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Axes:
     """Draw one episode: a row per class, the support set at the left, queries at the right.
@@ -30,6 +32,7 @@ def plot_episode(
         predictions: predicted labels `[n_way * n_query]` or logits `[n_way * n_query, n_way]`. A right one is framed in
             green, a wrong one in vermilion with the predicted class written on it.
         max_queries: queries drawn per class.
+        class_names: names of labels 0, 1, ...; "class 0" ... by default.
         title: title; by default the episode's ways and shots, and how many queries are right.
 
     Returns:
@@ -72,6 +75,9 @@ def plot_episode(
                 f"predictions must be one per query, {query_y.shape}. Received: predictions with {predictions.shape}"
             )
     n_way = int(support_y.max()) + 1
+    names = [f"class {k}" for k in range(n_way)] if class_names is None else [str(name) for name in class_names]
+    if len(names) != n_way:
+        raise ValueError(f"class_names must be {n_way}, one a class. Received: class_names={class_names!r}")
     k_shot = min(np.bincount(support_y, minlength=n_way))
     n_query = min(max_queries, min(np.bincount(query_y, minlength=n_way)))
     support = np.stack([support_x[support_y == k][:k_shot] for k in range(n_way)])
@@ -91,7 +97,7 @@ def plot_episode(
     # Ink on paper: the stored images are bright on black.
     ax.imshow(1.0 - canvas if canvas.shape[-1] == 1 else canvas, cmap="gray", vmin=0.0, vmax=1.0)
     ax.axvspan(k_shot * width - 0.5, (k_shot + 0.5) * width - 0.5, color="white")
-    ax.set_yticks([(k + 0.5) * height for k in range(n_way)], [f"class {k}" for k in range(n_way)])
+    ax.set_yticks([(k + 0.5) * height for k in range(n_way)], names)
     middle = (k_shot + 0.5) * width + n_query * width / 2
     ax.set_xticks([k_shot * width / 2, middle], [f"support ({k_shot} a class)", "query"])
     ax.tick_params(length=0)

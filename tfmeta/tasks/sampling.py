@@ -37,6 +37,14 @@ class EpisodeIds(NamedTuple):
     support: tf.Tensor
     query: tf.Tensor
 
+    def names(self, data: ImageClasses) -> list[str]:
+        """Names of one episode's labels 0, 1, ..., `[n_way]`.
+
+        Args:
+            data: the classes that the episode was drawn from.
+        """
+        return [data.class_names[k] for k in np.asarray(self.classes)]
+
 
 def _check_supply(data: ImageClasses, n_way: Size, k_shot: Size, n_query: Size) -> None:
     if not isinstance(data, ImageClasses):

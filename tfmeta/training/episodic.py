@@ -14,7 +14,7 @@ from tfmeta.core.forward import values
 from tfmeta.core.inner_loop import Adapted, Watch
 from tfmeta.core.noise import without_dropout
 from tfmeta.core.validation import check_steps
-from tfmeta.training import episode_checks, inputs, judging, outputs, reading, replicas
+from tfmeta.training import episode_checks, finishing, inputs, judging, outputs, reading, replicas
 from tfmeta.training.method import Method, Params, Run, TaskLoss
 from tfmeta.training.parallel import SCALAR, map_tasks
 from tfmeta.training.randomness import state_of_task, task_keys
@@ -237,31 +237,35 @@ class EpisodicLearner(Shell, abc.ABC):
         """The network's own output before any adaptation."""
         return self.network(x, training=training) if self.method.call is None else self.method.call(x, training)
 
-    def adapt(self, support_x, support_y, inner_steps: int | None = None) -> keras.Model:
+    def adapt(self, support_x, support_y, inner_steps: int | None = None, *, class_names=None) -> keras.Model:
         """Adapt to a new task.
 
         Args:
             support_x: `[n_way * k_shot, ...]`, scaled as in training.
-            support_y: integer labels `[n_way * k_shot]` from 0 to `n_way - 1`, or targets.
+            support_y: labels `[n_way * k_shot]`, integers from 0 to `n_way - 1` or names; or targets.
             inner_steps: inner steps; `eval_inner_steps` by default.
+            class_names: names of labels 0, 1, ..., kept in the model for `tfmeta.predict_classes`. Of labels that are
+                names by default those in alphabetical order.
 
         Returns:
-            An ordinary Keras model for the task, for `predict` on new inputs `[batch, ...]`. The learner itself is
-            unchanged. After `import tfmeta` the model loads with `keras.models.load_model`.
+            An ordinary Keras model for the task, whose `predict` gives logits of new inputs `[batch, ...]` in the range
+            of training. The learner is unchanged. After `import tfmeta` it loads with `keras.models.load_model`.
 
         Raises:
-            ValueError: if inputs and labels do not fit each other or the learner, or `inner_steps` are given to a
-                method without an inner loop.
+            ValueError: if inputs and labels do not fit each other or the learner, names do not fit the labels, or
+                `inner_steps` are given to a method without an inner loop.
 
         References:
             Finn et al. (2017), algorithm 1, line 6. https://arxiv.org/abs/1703.03400
 
         Note:
             A Keras model that predicts has no batch to take statistics from. Where the network runs in training mode at
-            test time, the returned model's batch norm holds the statistics of the support set: predictions do not
-            depend on which images come together.
+            test time, the returned model's batch norm holds the support set's: images do not depend on each other.
         """
-        return judging.adapted_model(self, inputs.support_task(self, support_x, support_y, inner_steps), inner_steps)
+        support_y, names = finishing.labels_and_names(support_y, class_names)
+        task = inputs.support_task(self, support_x, support_y, inner_steps)
+        model = judging.adapted_model(self, task, inner_steps)
+        return finishing.finish(model, task.support_x, self.input_scale, names)
 
     # -- checks, before any work starts --------------------------------------------------------------------------------
     @property
