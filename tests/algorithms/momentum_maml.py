@@ -3,7 +3,6 @@
 import keras
 import tensorflow as tf
 
-from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import Update
 from tfmeta.core.validation import check_gradient_mode, check_number
 from tfmeta.training.episodic import EpisodicLearner
@@ -38,7 +37,7 @@ class MomentumMAML(EpisodicLearner):
 
     @property
     def method(self) -> Method:
-        return plain(
+        return Method.for_network(
             self.network, {"rule": self.rule}, undecayed=("rule",), gradient_mode=self.gradient_mode,
             update=lambda params: momentum(*params["rule"]),
         )  # fmt: skip

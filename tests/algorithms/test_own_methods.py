@@ -14,10 +14,9 @@ from tests.algorithms.methods import METHODS, borrow
 from tests.algorithms.momentum_maml import MomentumMAML
 from tests.algorithms.pieces import task
 from tfmeta import algorithms, functional
-from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import sgd
 from tfmeta.training.episodic import EpisodicLearner
-from tfmeta.training.method import TaskLoss
+from tfmeta.training.method import Method, TaskLoss
 
 
 # -- the shells are nobody's to override -------------------------------------------------------------------------------
@@ -104,7 +103,7 @@ class Noisy(EpisodicLearner):
             seed = tf.stack([tf.cast(run.key, tf.int64), tf.constant(7, tf.int64)])
             return [w + tf.random.stateless_normal(w.shape, seed, dtype=w.dtype) for w in params["network"]]
 
-        return plain(self.network, start=start, update=lambda params: sgd(0.1), samples=3)
+        return Method.for_network(self.network, start=start, update=lambda params: sgd(0.1), samples=3)
 
 
 def test_predictions_of_several_models_are_averaged_and_follow_the_key(random_episodes):
@@ -170,7 +169,9 @@ class WithTarget(EpisodicLearner):
             (number,) = params["number"]
             return TaskLoss(found.value + (number - 3.0) ** 2, found.outputs, reported=found.value)
 
-        return plain(self.network, {"number": [self.number]}, update=lambda params: sgd(0.3), task_loss=task_loss)
+        return Method.for_network(
+            self.network, {"number": [self.number]}, update=lambda params: sgd(0.3), task_loss=task_loss
+        )
 
 
 def test_a_second_group_learns_from_a_term_of_its_own(random_episodes):

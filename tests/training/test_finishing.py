@@ -100,7 +100,8 @@ def test_what_cannot_predict_classes_is_named():
 def test_an_episodes_own_names(tiny):
     episode, ids = tfmeta.sample_episode(tiny, n_way=3, k_shot=1, n_query=1, seed=0, with_ids=True)
     names = ids.names(tiny)
-    for name, image in zip(names, episode.support_x.numpy(), strict=True):
+    for label, image in zip(episode.support_y.numpy(), episode.support_x.numpy(), strict=True):
+        name = names[label]
         rows = tiny.images[tiny.labels == tiny.class_names.index(name)] / 255
         assert np.abs(rows - image).max(axis=(1, 2, 3)).min() < 1e-6
     ax = tfmeta.plot_episode(episode, class_names=names)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tfmeta.algorithms.maml import adversarial_loss, check_options, gradient_descent, plain, rate_settings
+from tfmeta.algorithms.maml import adversarial_loss, check_options, gradient_descent, rate_settings
 from tfmeta.core.cut import Cut, cut_before
 from tfmeta.core.updates import only
 from tfmeta.core.validation import check_flags, check_sequence
@@ -125,7 +125,7 @@ class ANIL(EpisodicLearner):
     def method(self) -> Method:
         """MAML with another update rule; the support set passes through the body once."""
         adapted = "last layer" if self.adapt_layers is None else ", ".join(self.adapt_layers)
-        return plain(
+        return Method.for_network(
             self.network,
             update=lambda params: only(gradient_descent(self.inner_lr, self.inner_clip_norm), self.positions),
             first_order=self.first_order,
@@ -149,7 +149,7 @@ def features_once(learner: EpisodicLearner, cut: Cut) -> dict:
     Returns:
         The fields `start`, `outputs`, `support_loss` and `weights`.
     """
-    whole = plain(learner.network).outputs
+    whole = Method.for_network(learner.network).outputs
 
     def start(params, episode, run):
         theta = list(params["network"])

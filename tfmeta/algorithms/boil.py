@@ -9,7 +9,6 @@ from __future__ import annotations
 import keras
 
 from tfmeta.algorithms.anil import adapted_positions
-from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import only, sgd
 from tfmeta.core.validation import check_gradient_mode, check_number
 from tfmeta.training.episodic import EpisodicLearner
@@ -65,7 +64,7 @@ class BOIL(EpisodicLearner):
     @property
     def method(self) -> Method:
         """Equation 1 of MAML for the body: the head's inner rate is 0."""
-        return plain(
+        return Method.for_network(
             self.network,
             update=lambda params: only(sgd(self.inner_lr), self.positions),
             gradient_mode=self.gradient_mode,

@@ -6,11 +6,8 @@ fast weights, through every inner step; FOMAML treats the inner gradients as con
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import keras
 
-from tfmeta.core.forward import forward
 from tfmeta.core.losses import query_loss
 from tfmeta.core.updates import Update, clipped, sgd
 from tfmeta.core.validation import check_flags, check_gradient_mode, check_number
@@ -80,7 +77,7 @@ class MAML(EpisodicLearner):
     @property
     def method(self) -> Method:
         """Equation 1 as the update rule, equation 2 as the loss."""
-        return plain(
+        return Method.for_network(
             self.network,
             update=lambda params: gradient_descent(self.inner_lr, self.inner_clip_norm),
             first_order=self.first_order,
@@ -89,29 +86,6 @@ class MAML(EpisodicLearner):
             settings=rate_settings(self.inner_lr, self.inner_clip_norm),
             label="FOMAML" if self.first_order else "MAML",
         )
-
-
-def plain(network: keras.Model, own: Mapping[str, Sequence[keras.Variable]] | None = None, **fields) -> Method:
-    """A method whose inner loop moves the parameters of a network as they are.
-
-    Args:
-        network: the built Keras model that adapts.
-        own: groups of what the outer loop learns besides, such as rates.
-        fields: the other fields of `Method`; any of those that this function fills, too.
-
-    Returns:
-        A `Method` with the groups `network` and `own`.
-
-    References:
-        Finn et al. (2017), algorithm 1. https://arxiv.org/abs/1703.03400
-    """
-
-    def outputs(fast, x, run, k):
-        return forward(network, fast, x, non_trainable=run.state)
-
-    parameters = {"network": network.trainable_variables} | dict(own or {})
-    filled = {"parameters": parameters, "start": lambda params, episode, run: params["network"], "outputs": outputs}
-    return Method(**(filled | fields))
 
 
 def check_options(inner_lr, gradient_mode, inner_clip_norm, adversarial_epsilon) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tfmeta.algorithms.maml import plain
 from tfmeta.core.exact import exact_derivatives
 from tfmeta.core.forward import forward_with_state, values
 from tfmeta.core.inner_loop import Watch, meta_gradient
@@ -146,7 +145,7 @@ class MAMLPlusPlus(EpisodicLearner):
     def method(self) -> Method:
         """The inner loop moves theta; batch norm's tables come after theta and stay where they are."""
         by_moving_averages = self.moving and self.single_query == "moving"
-        return plain(
+        return Method.for_network(
             self.network,
             own={"rates": self.rates, "scales": self.scales},
             undecayed=("rates",),

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from tfmeta.algorithms.maml import plain
 from tfmeta.core.updates import per_weight
 from tfmeta.core.validation import check_gradient_mode, check_number
 from tfmeta.training.episodic import EpisodicLearner
@@ -75,7 +74,7 @@ class MetaSGD(EpisodicLearner):
     @property
     def method(self) -> Method:
         """The update of algorithm 1; a rate that is not needed should stay, so weight decay spares the rates."""
-        return plain(
+        return Method.for_network(
             self.network,
             own={"rates": self.rates},
             undecayed=("rates",),

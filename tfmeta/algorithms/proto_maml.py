@@ -9,7 +9,6 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tfmeta.algorithms.maml import plain
 from tfmeta.algorithms.prototypical import compute_prototypes, prototypical_head
 from tfmeta.core.episode import Episode, count_classes
 from tfmeta.core.forward import Tensors, forward
@@ -76,7 +75,7 @@ class ProtoMAML(EpisodicLearner):
     @property
     def method(self) -> Method:
         """Section 3.2: MAML from the prototypes' head."""
-        return plain(
+        return Method.for_network(
             self.encoder,
             start=self._start,
             outputs=self._outputs,

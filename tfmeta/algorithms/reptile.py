@@ -9,7 +9,6 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tfmeta.algorithms.maml import plain
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Tensors, values
 from tfmeta.core.updates import adam, sgd
@@ -171,7 +170,7 @@ class Reptile(EpisodicLearner):
         """Algorithm 2. Tasks hand on Adam's second moments, and their number of steps."""
         batch = {} if self.eval_inner_batch_size is None else {"inner_batch": self.eval_inner_batch_size}
         fresh = self.inner_optimizer == "adam" and not self.carry_moments
-        return plain(
+        return Method.for_network(
             self.network,
             update=lambda params: self._update(),
             support_loss=self._support_loss,

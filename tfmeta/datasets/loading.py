@@ -58,8 +58,8 @@ def _shape(like: Any) -> tuple[int, int, int]:
     if not fits:
         raise ValueError(
             "like must be a learner of images, a Keras model, ImageClasses or (height, width, 1 or 3). "
-            f"Received: like={type(like).__name__ if not isinstance(like, tuple | list) else like!r}, whose images "
-            f"would be {tuple(found)}"
+            f"Received: like={like if isinstance(like, tuple | list) else type(like).__name__}, whose images would be "
+            f"{tuple(found)}"
         )
     return tuple(int(n) for n in found)
 

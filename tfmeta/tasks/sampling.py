@@ -38,10 +38,16 @@ class EpisodeIds(NamedTuple):
     query: tf.Tensor
 
     def names(self, data: ImageClasses) -> list[str]:
-        """Names of one episode's labels 0, 1, ..., `[n_way]`.
+        """What the labels of one episode are called.
 
         Args:
             data: the classes that the episode was drawn from.
+
+        Returns:
+            Names of labels 0, 1, ..., `[n_way]`.
+
+        References:
+            Vinyals et al. (2016), section 3. https://arxiv.org/abs/1606.04080
         """
         return [data.class_names[k] for k in np.asarray(self.classes)]
 

@@ -60,15 +60,8 @@ class EpisodicLearner(Shell, abc.ABC):
 
     has_inner_loop = property(lambda self: self.method.update is not None, doc="Whether it adapts in steps.")
 
-    @property
-    def method_label(self) -> str:
-        """What papers call the method with these settings, such as "FOMAML"."""
-        return self.method.label or type(self).__name__
-
-    @property
-    def label(self) -> str:
-        """What reports and legends call the learner: the name that it was given, or else the method's."""
-        return self._given_name or self.method_label
+    method_label = property(lambda self: self.method.label or type(self).__name__, doc="The method, such as FOMAML.")
+    label = property(lambda self: self._given_name or self.method_label, doc="The user's name for it, or the method.")
 
     # -- one task --------------------------------------------------------------------------------------------------
     def loss_of(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
@@ -244,28 +237,26 @@ class EpisodicLearner(Shell, abc.ABC):
             support_x: `[n_way * k_shot, ...]`, scaled as in training.
             support_y: labels `[n_way * k_shot]`, integers from 0 to `n_way - 1` or names; or targets.
             inner_steps: inner steps; `eval_inner_steps` by default.
-            class_names: names of labels 0, 1, ..., kept in the model for `tfmeta.predict_classes`. Of labels that are
-                names by default those in alphabetical order.
+            class_names: of labels 0, 1, ..., kept in the model for `tfmeta.predict_classes`; sorted names by default.
 
         Returns:
             An ordinary Keras model for the task, whose `predict` gives logits of new inputs `[batch, ...]` in the range
             of training. The learner is unchanged. After `import tfmeta` it loads with `keras.models.load_model`.
 
         Raises:
-            ValueError: if inputs and labels do not fit each other or the learner, names do not fit the labels, or
-                `inner_steps` are given to a method without an inner loop.
+            ValueError: if inputs, labels and names do not fit each other or the learner, or `inner_steps` are given to
+                a method without an inner loop.
 
         References:
             Finn et al. (2017), algorithm 1, line 6. https://arxiv.org/abs/1703.03400
 
         Note:
-            A Keras model that predicts has no batch to take statistics from. Where the network runs in training mode at
-            test time, the returned model's batch norm holds the support set's: images do not depend on each other.
+            Where the network runs in training mode at test time, batch norm of the model holds the support set's
+            statistics: predictions do not depend on which images come together.
         """
         support_y, names = finishing.labels_and_names(support_y, class_names)
         task = inputs.support_task(self, support_x, support_y, inner_steps)
-        model = judging.adapted_model(self, task, inner_steps)
-        return finishing.finish(model, task.support_x, self.input_scale, names)
+        return finishing.finish(judging.adapted_model(self, task, inner_steps), task.support_x, self.input_scale, names)
 
     # -- checks, before any work starts --------------------------------------------------------------------------------
     @property

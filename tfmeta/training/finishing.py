@@ -156,6 +156,9 @@ def class_names_of(model: keras.Model) -> tuple[str, ...] | None:
     Args:
         model: what `adapt(..., class_names=...)` returned, or the same loaded from its file.
 
+    Returns:
+        `[n_way]`, name k for output k.
+
     References:
         Keras, `keras.Model.layers`. https://keras.io/api/models/model/
     """

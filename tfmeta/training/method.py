@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode
-from tfmeta.core.forward import Tensors
+from tfmeta.core.forward import Tensors, forward
 from tfmeta.core.updates import Update
 
 # Named groups of what the outer loop learns: {"network": [...], "rates": [...]}.
@@ -117,3 +117,30 @@ class Method:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     label: str | None = None
     check: Callable[[Episode, bool], None] | None = None
+
+    @classmethod
+    def for_network(
+        cls, network: keras.Model, own: Mapping[str, Sequence[keras.Variable]] | None = None, **fields
+    ) -> Method:
+        """A method whose inner loop moves the parameters of a network as they are.
+
+        Args:
+            network: the built Keras model that adapts.
+            own: groups of what the outer loop learns besides, such as rates.
+            fields: the other fields of `Method`, of which most methods give `update` alone; any of those that this
+                function fills, too.
+
+        Returns:
+            A `Method` with the groups `network` and `own`, that starts from the network's parameters and has its
+            outputs.
+
+        References:
+            Finn et al. (2017), algorithm 1. https://arxiv.org/abs/1703.03400
+        """
+
+        def outputs(fast, x, run, k):
+            return forward(network, fast, x, non_trainable=run.state)
+
+        parameters = {"network": network.trainable_variables} | dict(own or {})
+        filled = {"parameters": parameters, "start": lambda params, episode, run: params["network"], "outputs": outputs}
+        return cls(**(filled | fields))
