@@ -16,11 +16,14 @@ COMMANDS = ("tfmeta", "tfmeta.exe")
 MODULES = ("tfmeta", "tfmeta.app.cli")  # of `python -m`
 
 _begun: list[bool] = []
+_found: list[bool] = []
 
 
 def waits() -> bool:
     """Whether the running program is the `tfmeta` command and no work has begun."""
-    return not _begun and is_command(sys.argv, sys.orig_argv)
+    if not _found:  # asked once: `python -m` changes sys.argv between its first import and its work
+        _found.append(is_command(sys.argv, sys.orig_argv))
+    return not _begun and _found[0]
 
 
 def is_command(arguments: list[str], started: list[str]) -> bool:
