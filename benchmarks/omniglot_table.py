@@ -1,8 +1,8 @@
 """Tables and picture of the Omniglot results: `python benchmarks/omniglot_table.py`.
 
 Reads `results/omniglot.json` (the presets' own lengths) and `results/omniglot_short.json` (15 minutes of training
-each), writes the tables in `results/README.md`, `docs/` and `README.md` between their markers, and a picture beside each
-file.
+each), writes the tables in `results/README.md`, `docs/` and `README.md` between their markers, and a picture
+beside each file.
 Cells of the first that were not run say how long they would take (`results/omniglot_speed.json`).
 """
 
