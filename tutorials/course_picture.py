@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from html import escape
 
-WIDE, HIGH, ACROSS, DOWN = 136, 46, 12, 26
+WIDE, HIGH, ACROSS, DOWN = 136, 60, 12, 26
 BOX = 'rx="6" fill="#eef3fb" stroke="#4472a8"'
 FONT = 'font-family="sans-serif" font-size="13" fill="#1a1a1a"'
 
