@@ -80,7 +80,8 @@ def test_optional_fields_are_those_that_follow_another():
 
 def test_round_trip_through_json():
     changed = TrainSettings(
-        method="matching", dataset="my/images", **OF_A_FOLDER, n_way=3, train_way=7, k_shot=2, n_query=4, meta_batch_size=5, epochs=6,
+        method="matching", dataset="my/images", **OF_A_FOLDER, n_way=3,
+        train_way=7, k_shot=2, n_query=4, meta_batch_size=5, epochs=6,
         steps_per_epoch=8, learning_rate=0.25, schedule="cosine", filters=9, downsample="pool", inner_lr=0.125,
         inner_steps=0, eval_inner_steps=11, train_shot=14, optimizer="sgd", inner_batch_size=2, eval_inner_batch_size=3,
         test_episodes=12, seed=13, options={"distance": "euclidean"},
@@ -133,7 +134,8 @@ def test_options_are_those_of_the_method_and_of_their_type(method, options, mess
     ("name", "given", "kept"),
     [
         ("image_size", "60x80", (60, 80)), ("image_size", "84", 84), ("image_size", [60, 80], (60, 80)),
-        ("image_size", "32x32", 32), ("fractions", "0.6, 0.2,0.2", (0.6, 0.2, 0.2)), ("fractions", [0.5, 0.5], (0.5, 0.5)),
+        ("image_size", "32x32", 32), ("fractions", "0.6, 0.2,0.2", (0.6, 0.2, 0.2)),
+        ("fractions", [0.5, 0.5], (0.5, 0.5)),
         ("fractions", None, None), ("grayscale", True, True),
     ],
 )  # fmt: skip
@@ -147,7 +149,8 @@ def test_how_a_folder_is_read_comes_from_the_command_line_or_from_json(name, giv
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("image_size", "60x80x3"), ("image_size", "0"), ("image_size", "big"), ("image_size", 1.5), ("image_size", True),
+        ("image_size", "60x80x3"), ("image_size", "0"), ("image_size", "big"), ("image_size", 1.5),
+        ("image_size", True),
         ("image_size", None), ("fractions", "0.6,0.2"), ("fractions", "1"), ("fractions", [1.0, 0.0]), ("fractions", 3),
         ("fractions", "a,b"), ("fractions", [0.5, 0.7, -0.2]), ("grayscale", "yes"), ("grayscale", 1),
     ],

@@ -48,12 +48,12 @@ BEFORE = {
     " note(intra(), tfmeta.threads.prefer_tasks())",
     "a bad switch": "os.environ['TFMETA_THREADS'] = 'many'; import tfmeta; note(intra())",
     "import after the start": "tf.constant(1.0); import tfmeta; note(intra())",
-    "too late": "tf.constant(1.0); import tfmeta; from tfmeta.machine import threads; found = [threads.prefer_tasks() for _ in range(3)]; tfmeta.networks.mlp();"
+    "too late": "tf.constant(1.0); load(); found = [threads.prefer_tasks() for _ in range(3)]; tfmeta.networks.mlp();"
     " note(intra(), found)",
-    "an optimizer first": "keras.optimizers.Adam(); import tfmeta; from tfmeta.machine import threads; note(intra(), threads.prefer_tasks())",
+    "an optimizer first": "keras.optimizers.Adam(); load(); note(intra(), threads.prefer_tasks())",
     "too late, switched off": "os.environ['TFMETA_THREADS'] = 'tensorflow'; tf.constant(1.0);"
-    " import tfmeta; from tfmeta.machine import threads; note(intra(), threads.prefer_tasks())",
-    "too late, GPU": "tf.constant(1.0); import tfmeta; from tfmeta.machine import threads; tf.config.list_physical_devices = lambda kind: ['GPU:0'];"
+    " load(); note(intra(), threads.prefer_tasks())",
+    "too late, GPU": "tf.constant(1.0); load(); tf.config.list_physical_devices = lambda kind: ['GPU:0'];"
     " note(intra(), threads.prefer_tasks())",
 }
 
@@ -67,20 +67,25 @@ handler = logging.Handler()
 handler.emit = lambda record: logged.append((record.name, record.levelname, record.getMessage()))
 logging.getLogger().addHandler(handler)
 
+def load():
+    global tfmeta, threads
+    import tfmeta
+    from tfmeta.machine import threads
+
 def run(name, case):
     def note(*found):
         print(json.dumps([name, found, [one for one in logged if one[0].startswith("tfmeta")]]), flush=True)
     process = os.fork()
     if not process:
-        exec(case, globals() | {"note": note})
+        globals()["note"] = note
+        exec(case, globals())
         os._exit(0)
     os.waitpid(process, 0)
 
 before, after = map(json.loads, sys.argv[1:])
 for name, case in before.items():
     run(name, case)
-import tfmeta
-from tfmeta.machine import threads
+load()
 tiny = tfmeta.datasets.from_arrays(np.zeros((8, 16, 16), np.uint8), np.repeat(np.arange(4), 2))
 for name, case in after.items():
     run(name, case)
