@@ -1,6 +1,7 @@
 """A run that is resumed to more epochs."""
 
 import json
+import os
 import re
 
 import keras
@@ -21,6 +22,7 @@ def test_with_a_constant_rate_it_ends_as_one_run_of_that_length(tmp_path):
     one = tmp_path / "one", *train_tiny(tmp_path / "one", epochs=3, **CONSTANT)
     train_tiny(tmp_path / "run", epochs=2, **CONSTANT)
     (tmp_path / "run" / "episode.png").write_bytes(b"of two epochs")
+    os.utime(tmp_path / "run" / "episode.png", (1.0, 1.0))
     keras.utils.set_random_seed(99)  # what a new process would find
     ended = train_tiny(tmp_path / "run", epochs=3, resume=True, **CONSTANT)
     assert_same_end(tmp_path / "run", ended, one)
@@ -81,18 +83,18 @@ def test_fewer_epochs_than_are_done_are_refused_and_nothing_is_changed(finished)
 
 def test_the_command_says_what_the_result_is_not_and_which_pictures_are_old(finished, monkeypatch):
     (finished / "log.png").write_bytes(b"old")
+    os.utime(finished / "log.png", (1.0, 1.0))
     asked = []
     monkeypatch.setattr(runs, "load_data", lambda *_, **__: type("Data", (), {"test": None}))
     monkeypatch.setattr(runs, "train", lambda settings, *_, **__: (asked.append(settings), (None, "score"))[1])
     monkeypatch.setattr("tfmeta.app.breadth.note", lambda *_: "")
-    (finished / "model.keras").touch()
     result = CliRunner().invoke(app, ["train", "--resume", str(finished), "--epochs", "9"])
     assert result.exit_code == 0, result.stderr
     assert asked[0].epochs == 9
     assert result.stdout.splitlines() == [
         "note: the cosine schedule ends at the new last step; the result is not that of one run of 9 epochs",
         "score",
-        f"log.png show the run as it was: tfmeta plot {finished} --force draws them anew",
+        f"pictures of the run as it was: log.png; tfmeta plot {finished} --force draws them anew",
         f"run folder: {finished}",
     ]
     refused = CliRunner().invoke(app, ["train", "--resume", str(finished), "--epochs", "2"])

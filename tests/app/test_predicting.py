@@ -40,7 +40,7 @@ def test_names_with_their_probabilities_and_a_table(folders, tmp_path):
     assert (result.exit_code, result.stderr) == (0, "")
     *lines, last = result.stdout.splitlines()
     assert last == f"predictions: {out}"
-    rows = list(csv.DictReader(out.open()))
+    rows = list(csv.DictReader(out.read_text().splitlines()))
     assert [row["file"] for row in rows] == [str(folders / "new" / f"{k}.png") for k in range(5)]
     for line, row in zip(lines, rows, strict=True):
         assert row["class"] in {f"letter{k}" for k in range(5)}
