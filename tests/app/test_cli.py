@@ -252,7 +252,8 @@ def test_presets_are_listed_and_described():
 
 def test_options_go_over_a_preset_and_every_setting_is_an_option(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(runs, "load_data", lambda *_, **__: None)
+    monkeypatch.setattr(runs, "load_data", lambda *_, **__: tiny_splits())
+    monkeypatch.setattr("tfmeta.app.breadth.note", lambda *_: "")
     monkeypatch.setattr(runs, "train", lambda *given, **_: (asked.append(given), (None, "score"))[1])
     monkeypatch.chdir(tmp_path)
     result = tfmeta("train", "--preset", "maml-quickstart", "--seed", 4)
