@@ -9,7 +9,6 @@ from PIL import Image
 import tfmeta
 from tests.algorithms.pieces import two_blocks
 from tfmeta.app import pictures
-from tfmeta.app.settings import TrainSettings
 from tfmeta.training import copies
 
 LOG = "epoch,accuracy,loss,val_accuracy,val_loss\n0,0.5,1.2,0.625,1.1\n1,0.75,0.9,0.8,0.8\n2,0.8,0.7,0.85,0.7\n"
@@ -126,16 +125,26 @@ def test_a_run_has_three_pictures_and_they_are_not_replaced_unasked(tiny, protot
     run, out = tmp_path / "run", tmp_path / "pictures"
     run.mkdir()
     (run / "log.csv").write_text(LOG)
+    task = {"n_way": 3, "k_shot": 2, "seed": 1}
     for learner, last in ((small_maml(), "adaptation.png"), (prototypical, "embedding.png")):
-        settings = TrainSettings(n_way=3, k_shot=2)
-        paths = pictures.draw_run(run, settings, learner, tiny, out / last[:3], seed=1)
+        paths = pictures.draw_run(run, learner, tiny, out / last[:3], **task)
         assert [path.name for path in paths] == ["log.png", "episode.png", last]
         for path in paths:
             check_picture(path)
     (out / "emb" / "log.png").unlink()
     with pytest.raises(FileExistsError, match=r"episode.png, .*embedding.png exists and is not overwritten"):
-        pictures.draw_run(run, settings, prototypical, tiny, out / "emb", seed=1)
+        pictures.draw_run(run, prototypical, tiny, out / "emb", **task)
     assert not (out / "emb" / "log.png").exists(), "nothing is drawn before the refusal"
-    pictures.draw_run(run, settings, prototypical, tiny, out / "emb", seed=1, force=True)
+    pictures.draw_run(run, prototypical, tiny, out / "emb", **task, force=True)
     assert (out / "emb" / "log.png").exists()
     assert plt.get_fignums() == []
+
+
+def test_a_learner_without_a_run_has_no_log_and_nothing_is_written_where_the_classes_are_too_few(
+    tiny, prototypical, tmp_path
+):
+    with pytest.raises(ValueError, match="n_way must be at most"):
+        pictures.draw_run(None, prototypical, tiny, tmp_path / "out", n_way=99, k_shot=1)
+    assert not (tmp_path / "out").exists()
+    paths = pictures.draw_run(None, prototypical, tiny, tmp_path / "out", n_way=3, k_shot=1)
+    assert [path.name for path in paths] == ["episode.png", "embedding.png"]

@@ -131,7 +131,7 @@ def test_the_saved_models_are_those_that_were_judged(ended, monkeypatch):
 
 
 def test_an_existing_folder_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "load_data", lambda *_: pytest.fail("data was loaded"))
+    monkeypatch.setattr(runs, "load_data", lambda *_, **__: pytest.fail("data was loaded"))
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"exists and is not overwritten; choose another folder with --out"):
         quickstart.run(tmp_path)
@@ -141,7 +141,7 @@ def test_an_existing_folder_is_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_data_that_is_too_small_is_refused_before_anything_is_written(tmp_path, monkeypatch, part):
     poor = tiny_splits(8)._replace(**{part: getattr(tiny_splits(4), part)})
-    monkeypatch.setattr(runs, "load_data", lambda *_: poor)
+    monkeypatch.setattr(runs, "load_data", lambda *_, **__: poor)
     with pytest.raises(ValueError, match=r"at most the number of classes, and 'tiny' has 4. Received: n_way=5"):
         quickstart.run(tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -159,14 +159,14 @@ def test_the_end_says_what_was_cut_short_and_how_to_run_all_of_it(ended):
     assert lines[at - 1] == lines[at + 3] == ""
 
 
-def closing(taken, test="omniglot vinyals test", dataset="omniglot", data_dir=None):
+def closing(taken, test="omniglot vinyals test", dataset="omniglot", data_dir=None, reading=None):
     """The closing lines where a training of each preset took that share of its steps."""
     trainings = {}
     for minutes, (name, share) in enumerate(taken.items(), start=8):
         planned = quickstart.PRESETS[name].settings
         cut = dataclasses.replace(planned, steps_per_epoch=int(share * planned.steps_per_epoch))
         trainings[name] = quickstart._Training(planned, cut, minutes - 0.5)
-    return quickstart._what_all_steps_reach(trainings, test, dataset, data_dir)
+    return quickstart._what_all_steps_reach(trainings, test, dataset, data_dir, reading)
 
 
 def test_what_all_steps_reach_is_the_cards():
@@ -185,6 +185,10 @@ def test_what_all_steps_reach_is_the_cards():
     one = closing({"prototypical-quickstart": 1, "maml-quickstart": 0.25}, data_dir="my data")
     assert one[2:] == [both[3], "For the full run at this speed: tfmeta quickstart --minutes 9 --data-dir 'my data'"]
     assert closing({"prototypical-quickstart": 1, "maml-quickstart": 1}) == []
+    folder = {"image_size": (40, 50), "grayscale": True, "fractions": (0.5, 0.5)}
+    assert closing({"maml-quickstart": 0.25}, test="x", dataset="my", reading=folder)[-1].endswith(
+        "--minutes 8 --dataset my --grayscale --image-size 40x50 --fractions 0.5,0.5"
+    )
     other = closing({"maml-quickstart": 0.25}, test="glyphs test", dataset="glyphs")
     assert other[2:] == [
         "  MAML: 2500 of 10000 steps",

@@ -18,13 +18,16 @@ CHOICES = {
 }
 
 
+OF_A_FOLDER = {"image_size": (60, 80), "grayscale": True, "fractions": (0.5, 0.25, 0.25)}
+
+
 def whole(expected, name, value):
     """A pattern for nothing but this message."""
     return f"^{re.escape(f'{expected} Received: {name}={value!r}')}$"
 
 
 def test_every_field_has_its_rule_below():
-    named = {*FROM_ONE, *FROM_ZERO, *NUMBERS, *CHOICES, "dataset", "options"}
+    named = {*FROM_ONE, *FROM_ZERO, *NUMBERS, *CHOICES, *OF_A_FOLDER, "dataset", "options"}
     assert {field.name for field in dataclasses.fields(TrainSettings)} == named
 
 
@@ -49,7 +52,10 @@ def test_positive_numbers(name, value):
 @pytest.mark.parametrize("name", CHOICES)
 @pytest.mark.parametrize("value", ["MAML", "", None, 0, ["maml"]])
 def test_choices(name, value):
-    with pytest.raises(ValueError, match=whole(f"{name} must be one of {', '.join(CHOICES[name])}.", name, value)):
+    expected = re.escape(f"{name} must be one of {', '.join(CHOICES[name])}.")
+    with pytest.raises(
+        ValueError, match=rf"^{expected}( Did you mean '\S+'\?)? Received: {name}={re.escape(repr(value))}$"
+    ):
         TrainSettings(**{name: value})
     for good in CHOICES[name]:
         assert getattr(TrainSettings(**{name: good}), name) == good
@@ -74,7 +80,8 @@ def test_optional_fields_are_those_that_follow_another():
 
 def test_round_trip_through_json():
     changed = TrainSettings(
-        method="matching", dataset="glyphs", n_way=3, train_way=7, k_shot=2, n_query=4, meta_batch_size=5, epochs=6,
+        method="matching", dataset="my/images", **OF_A_FOLDER, n_way=3,
+        train_way=7, k_shot=2, n_query=4, meta_batch_size=5, epochs=6,
         steps_per_epoch=8, learning_rate=0.25, schedule="cosine", filters=9, downsample="pool", inner_lr=0.125,
         inner_steps=0, eval_inner_steps=11, train_shot=14, optimizer="sgd", inner_batch_size=2, eval_inner_batch_size=3,
         test_episodes=12, seed=13, options={"distance": "euclidean"},
@@ -121,6 +128,54 @@ def test_files_without_options_are_as_they_were_before_there_were_any():
 def test_options_are_those_of_the_method_and_of_their_type(method, options, message):
     with pytest.raises(ValueError, match=message):
         TrainSettings(method=method, options=options)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("image_size", "60x80", (60, 80)), ("image_size", "84", 84), ("image_size", [60, 80], (60, 80)),
+        ("image_size", "32x32", 32), ("fractions", "0.6, 0.2,0.2", (0.6, 0.2, 0.2)),
+        ("fractions", [0.5, 0.5], (0.5, 0.5)),
+        ("fractions", None, None), ("grayscale", True, True),
+    ],
+)  # fmt: skip
+def test_how_a_folder_is_read_comes_from_the_command_line_or_from_json(name, given, kept):
+    settings = TrainSettings(dataset="my/images", **{name: given})
+    assert getattr(settings, name) == kept
+    assert TrainSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    hash(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_size", "60x80x3"), ("image_size", "0"), ("image_size", "big"), ("image_size", 1.5),
+        ("image_size", True),
+        ("image_size", None), ("fractions", "0.6,0.2"), ("fractions", "1"), ("fractions", [1.0, 0.0]), ("fractions", 3),
+        ("fractions", "a,b"), ("fractions", [0.5, 0.7, -0.2]), ("grayscale", "yes"), ("grayscale", 1),
+    ],
+)  # fmt: skip
+def test_bad_ways_to_read_a_folder(name, value):
+    with pytest.raises(ValueError, match=re.escape(f"Received: {name}={value!r}") + "$"):
+        TrainSettings(dataset="my/images", **{name: value})
+
+
+def test_only_a_folder_is_resized_made_grey_or_divided():
+    for name, value in OF_A_FOLDER.items():
+        with pytest.raises(ValueError, match=f"{name} can be given with a folder of images alone.*dataset='glyphs'"):
+            TrainSettings(dataset="glyphs", **{name: value})
+
+
+def test_files_from_before_there_were_such_fields_are_as_they_were():
+    assert not set(OF_A_FOLDER) & set(TrainSettings(dataset="my/images").to_dict())
+    old = TrainSettings.from_dict({"dataset": "my/images", "n_way": 3})
+    assert (old.image_size, old.grayscale, old.fractions) == (28, False, None)
+
+
+@pytest.mark.parametrize(("given", "near"), [({"method": "mmal"}, "maml"), ({"schedule": "cosin"}, "cosine")])
+def test_a_mistyped_choice_is_answered_by_the_near_one(given, near):
+    with pytest.raises(ValueError, match=f"Did you mean '{near}'\\? Received: "):
+        TrainSettings(**given)
 
 
 def test_every_field_is_described_once():

@@ -60,7 +60,7 @@ def test_select_takes_names():
 
 def test_an_unknown_name_is_answered_by_the_nearest():
     classes = build(class_names=("Latin/a", "Latin/b", "Greek/alpha"))
-    with pytest.raises(ValueError, match=r"those of 'images', .* nearest to it is 'Greek/alpha'. Received: 'alpha' in"):
+    with pytest.raises(ValueError, match=r"the 3 of 'images'\. Did you mean 'Greek/alpha'\? Received: 'alpha' in"):
         classes.select(["Latin/a", "alpha"])
 
 

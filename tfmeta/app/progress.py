@@ -32,12 +32,14 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Rewrite the line, five times a second at most."""
         now = time.perf_counter()
+        if batch == 0:  # which was traced, and says nothing about the others
+            self.traced = now
         if not self.live or now - self.shown < 0.2:
             return
         self.shown, steps = now, self.params.get("steps")
-        spent, line = now - self.start, f"{self._beginning()}  step {batch + 1}/{steps or '?'}{_numbers(logs)}"
+        line = f"{self._beginning()}  step {batch + 1}/{steps or '?'}{_numbers(logs)}"
         if steps and batch:
-            line += f"  {spent / batch * (steps - batch - 1):.0f} s left"  # the first step is traced
+            line += f"  {(now - self.traced) / batch * (steps - batch - 1):.0f} s left"
         self._rewrite(line)
 
     def on_test_begin(self, logs=None):

@@ -15,15 +15,14 @@ from typing import Any
 COMMANDS = ("tfmeta", "tfmeta.exe")
 MODULES = ("tfmeta", "tfmeta.app.cli")  # of `python -m`
 
-_begun: list[bool] = []
-_found: list[bool] = []
+_waiting: list[bool] = []  # decided when the package is imported: `sys.argv` changes later
 
 
 def waits() -> bool:
     """Whether the running program is the `tfmeta` command and no work has begun."""
-    if not _found:  # asked once: `python -m` changes sys.argv between its first import and its work
-        _found.append(is_command(sys.argv, sys.orig_argv))
-    return not _begun and _found[0]
+    if not _waiting:
+        _waiting.append(is_command(sys.argv, sys.orig_argv))
+    return _waiting[0]
 
 
 def is_command(arguments: list[str], started: list[str]) -> bool:
@@ -52,7 +51,7 @@ def begin_work(package: str = "tfmeta") -> None:
         Python, `importlib.reload`. https://docs.python.org/3/library/importlib.html#importlib.reload
     """
     if waits():
-        _begun.append(True)
+        _waiting[0] = False
         importlib.reload(sys.modules[package])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated
@@ -55,6 +56,8 @@ def quickstart(
 
 def doctor(data_dir: common.DataDir = None):
     """Say which Python, TensorFlow, Keras, threads, GPU and data tfmeta sees, and what is wrong."""
+    with contextlib.suppress(ImportError):  # of which the examination tells
+        command.begin_work()
     from tfmeta.app.doctor import examine
 
     lines, healthy = examine(data_dir)

@@ -140,7 +140,7 @@ def _run(
     if note := breadth.note(score, splits.test):
         typer.echo(note)
     if stale := extension.stale_pictures(folder):
-        typer.echo(f"{', '.join(stale)} show the run as it was: tfmeta plot {folder} --force draws them anew")
+        typer.echo(f"pictures of the run as it was: {', '.join(stale)}; tfmeta plot {folder} --force draws them anew")
     typer.echo(f"run folder: {folder}")
 
 
