@@ -75,7 +75,6 @@ def test_every_page_is_in_the_index():
         "benchmarks/README.md",
         "results/README.md",
         "tutorials/README.md",
-        "tutorials/several_machines.md",
         *PAGES,
     ],
 )

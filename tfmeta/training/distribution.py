@@ -1,7 +1,7 @@
 """Training on several devices or machines: which strategy, and who of the workers writes files.
 
 Tasks of a meta-batch are independent, so each replica adapts its share of them and only the meta-gradient is summed
-(`tfmeta.algorithms.replicas`). `tutorials/several_machines.md` says how to start it.
+(`tfmeta.algorithms.replicas`). `docs/devices.md` says how to start it.
 """
 
 from __future__ import annotations

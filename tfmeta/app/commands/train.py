@@ -75,9 +75,7 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder, with --epochs to that many in all.")
     ] = None,
-    distribute: Annotated[
-        str, typer.Option(help="none, devices or workers; see tutorials/several_machines.md.")
-    ] = "none",
+    distribute: Annotated[str, typer.Option(help="none, devices or workers; see docs/devices.md.")] = "none",
     data_dir: common.DataDir = None,
     **given,
 ):
