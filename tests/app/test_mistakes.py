@@ -71,7 +71,7 @@ MISTAKES = {
         ],
         ["its own settings", "Received: seed, set, preset, run_dir"],
     ),
-    "no run to judge": (["evaluate", "nowhere"], ["settings.json", "nowhere"]),
+    "no run to judge": (["evaluate", "nowhere"], ["settings.json", "nowhere, which is neither"]),
     "no run to draw": (["plot", "nowhere"], ["settings.json", "nowhere"]),
     "unknown split": (
         ["evaluate", "nowhere", "--split", "tset"],

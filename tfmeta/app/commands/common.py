@@ -86,10 +86,11 @@ def check_run(run: Path) -> None:
     """
     if is_pretrained(run) or (run / "settings.json").is_file():
         return
-    hint = "" if run.exists() else did_you_mean(run, pretrained.pretrained_names())
+    if run.exists():
+        check_run_folder(run)
     raise FileNotFoundError(
-        f"a run folder has a settings.json, and pretrained learners have names such as maml-quickstart.{hint} "
-        f"Received: {run}, which has none"
+        "a run must be a folder with a settings.json, or a pretrained learner such as maml-quickstart."
+        f"{did_you_mean(run, pretrained.pretrained_names())} Received: {run}, which is neither"
     )
 
 
