@@ -13,17 +13,18 @@ LOGS |= {f"loss_after_step_{k}": 1.0 for k in range(30)}
 
 
 def lines_of(live, capsys, monkeypatch, columns=120):
-    monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda: os.terminal_size((columns, 24)))
     clock = iter(0.5 * k for k in range(1000))
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
     one = Progress(10_000, live)
     one.set_params({"steps": 2000})
-    for epoch in (0, 9_999):
-        one.on_epoch_begin(epoch)
-        for step in range(3):
-            one.on_train_batch_end(step, LOGS)
-        one.on_test_begin()
-        one.on_epoch_end(epoch, LOGS)
+    with monkeypatch.context() as patch:  # both belong to all of Python, pytest included
+        patch.setattr(progress.shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((columns, 24)))
+        patch.setattr(progress.time, "perf_counter", lambda: next(clock))
+        for epoch in (0, 9_999):
+            one.on_epoch_begin(epoch)
+            for step in range(3):
+                one.on_train_batch_end(step, LOGS)
+            one.on_test_begin()
+            one.on_epoch_end(epoch, LOGS)
     return capsys.readouterr().out
 
 
