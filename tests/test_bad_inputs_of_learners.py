@@ -162,7 +162,7 @@ SUPPORT = [
     ("None", lambda s: (None, None), "Received: support_x with"),
     ("empty", lambda s: (s.x[:0], []), r"at least one. Received: support_x with shape=\(0, 5\)"),
     ("lengths", lambda s: (s.x, [0, 1]), "same number of examples.*Received: support_x with shape"),
-    ("words", lambda s: (s.x, ["a", "b", "c"]), "Received: support_y with 'a'"),
+    ("words", lambda s: (s.x, [b"a", b"b", b"c"]), "Received: support_y with"),
     ("float labels", lambda s: (s.x, [0.0, 1.0, 2.0]), "Received: support_y with"),
     ("gap", lambda s: (s.x, [0, 1, 3]), r"every class present. Received: labels \[0, 1, 3\] in task 0"),
     ("negative", lambda s: (s.x, [-1, 0, 1]), r"Received: labels \[-1, 0, 1\]"),

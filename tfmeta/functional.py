@@ -17,7 +17,7 @@ from tfmeta.core import constant_memory, inner_loop
 from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Predictor, Tensors, check_params, forward, values
 from tfmeta.core.inner_loop import support_gradient
-from tfmeta.core.losses import Loss, accuracy, check_task, cross_entropy, default_loss, query_loss
+from tfmeta.core.losses import Loss, accuracy, check_same_shape, check_task, cross_entropy, default_loss, query_loss
 from tfmeta.core.noise import without_dropout
 from tfmeta.core.updates import Update, adam, clip_gradients, clipped, inner_rates, only, per_step, per_weight, sgd
 from tfmeta.core.validation import check_flags, check_steps
@@ -84,7 +84,7 @@ def adapt(
     References:
         Finn et al. (2017), algorithm 1, lines 5 and 6. https://arxiv.org/abs/1703.03400
     """
-    loss = loss_named(loss) if isinstance(loss, str) else loss
+    loss = _named(loss)
     check_task(network, Episode(support_x, support_y, support_x, support_y), loss)
     check_params(network, params)
     if not tf.is_tensor(inner_steps):  # which a graph may be given
@@ -153,7 +153,7 @@ def meta_gradient(
     """
     if gradient_mode not in _LOOPS:
         raise ValueError(f"gradient_mode must be 'nested' or 'mixed'. Received: gradient_mode={gradient_mode!r}")
-    loss = loss_named(loss) if isinstance(loss, str) else loss
+    loss = _named(loss)
     check_task(network, episode, loss)
     check_params(network, params)
     if not tf.is_tensor(inner_steps):  # which a graph may be given
@@ -184,6 +184,20 @@ def _rule(inner_lr: float | Tensors | Update, params: Tensors, adapted: Sequence
     else:
         rule = sgd(inner_lr)
     return rule if adapted is None else only(rule, adapted)
+
+
+def _named(loss: Loss | str) -> Loss:
+    """A loss by its name, or itself. Only sparse ones compare targets with outputs of another shape."""
+    if not isinstance(loss, str):
+        return loss
+    found = loss_named(loss)
+
+    def checked(targets, outputs):
+        if not getattr(found, "__name__", "").startswith("sparse"):
+            check_same_shape(tf.convert_to_tensor(targets), outputs)
+        return found(targets, outputs)
+
+    return checked
 
 
 def _support_loss(network, x, y, loss) -> inner_loop.SupportLoss:

@@ -49,9 +49,28 @@ def default_loss(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     References:
         Finn et al. (2017), equations 2 and 3. https://arxiv.org/abs/1703.03400
     """
+    targets = tf.convert_to_tensor(targets)
     if targets.dtype.is_integer:
         return cross_entropy(targets, outputs)
+    check_same_shape(targets, outputs)
     return tf.reduce_mean(tf.math.squared_difference(outputs, tf.cast(targets, outputs.dtype)))
+
+
+def check_same_shape(targets: tf.Tensor, outputs: tf.Tensor) -> None:
+    """Refuse targets that would be compared with all outputs instead of with their own.
+
+    Args:
+        targets: `[batch, n_outputs]`.
+        outputs: `[batch, n_outputs]`.
+
+    Raises:
+        ValueError: naming both shapes.
+    """
+    if not targets.shape.is_compatible_with(outputs.shape):
+        raise ValueError(
+            "targets must have the shape of the outputs, and labels must be integers. "
+            f"Received: targets of shape {tuple(targets.shape)}, outputs of shape {tuple(outputs.shape)}"
+        )
 
 
 def accuracy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
