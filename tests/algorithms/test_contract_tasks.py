@@ -84,7 +84,7 @@ def test_the_ends_of_the_adaptation_curve_are_what_evaluate_reports(name, stream
     steps = learner.eval_inner_steps
     curve = tfmeta.adaptation_curve(learner, stream.take(2), steps)
     reported = learner.evaluate(stream.take(2), return_dict=True, verbose=0)
-    assert (curve.episodes, curve.inner_steps, curve.label) == (6, steps, type(learner).__name__)
+    assert (curve.episodes, curve.inner_steps, curve.label) == (6, steps, learner.method_label)
     for key, mean in curve.mean.items():
         assert mean[0] == pytest.approx(reported[f"{key}_before"], rel=1e-4)
         assert mean[-1] == pytest.approx(reported[f"{key}_after"], rel=1e-4)
@@ -123,7 +123,7 @@ def test_both_batch_norm_modes_agree_with_a_naive_loop(name, episodes):
         score = tfmeta.evaluate(learner, episodes, transductive=mode)
         assert score.accuracy == pytest.approx(np.mean(found), abs=1e-6)
         assert score.batch_norm == learner.batch_norm_mode(transductive=mode)
-        assert (score.method, score.settings) == (type(learner).__name__, learner.evaluation_settings())
+        assert (score.method, score.settings) == (learner.method_label, learner.evaluation_settings())
         assert (score.n_way, score.k_shot, score.n_query, score.episodes) == (3, 2, 4, 3)
 
 
