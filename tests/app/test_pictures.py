@@ -85,10 +85,10 @@ def test_an_episode_with_the_learners_predictions(tiny, prototypical, tmp_path, 
     guesses = learner.query_outputs(episode).numpy().argmax(axis=1)
     np.testing.assert_array_equal(pictures.predictions(learner, episode), guesses)
     right = int(np.sum(guesses == episode.query_y.numpy()))
-    assert seen[0].get_title() == f"{type(learner).__name__}: {right} of 45 queries right"
+    assert seen[0].get_title() == f"{learner.label}: {right} of 45 queries right, 24 drawn"
     named = pictures.draw_episode(learner, tiny, tmp_path / "t.png", n_way=3, k_shot=2, seed=4, title="after 3 epochs")
     check_picture(named)
-    assert seen[1].get_title() == f"after 3 epochs: {right} of 45 queries right"
+    assert seen[1].get_title() == f"after 3 epochs: {right} of 45 queries right, 24 drawn"
 
 
 @pytest.mark.slow

@@ -41,6 +41,8 @@ def test_raw_images_are_refused_and_the_models_answers_are_as_before(learner, tm
         for call in (model, lambda x, model=model: model.predict(x, verbose=0)):
             with pytest.raises(tf.errors.InvalidArgumentError, match="images must be scaled as in training"):
                 call(255 * images(1))
+            with pytest.raises(tf.errors.InvalidArgumentError, match=r"Received: images from"):
+                call(2 * images(1) - 1)
     with pytest.raises(tf.errors.InvalidArgumentError, match="scaled as in training"):
         adapted.predict((255 * images(1)).astype(np.uint8), verbose=0)
 

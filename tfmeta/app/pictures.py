@@ -15,6 +15,8 @@ from tfmeta.machine import files
 from tfmeta.plotting import BEFORE, COLOURS, plot_adaptation_curve, plot_embeddings, plot_episode
 from tfmeta.tasks.sampling import episode_dataset, queries_left, sample_episode
 
+_DRAWN = 8  # queries of a class
+
 
 def save(axes, path: Path, *, force: bool = False) -> Path:
     """Write the figure of an axes as a PNG, whole or not at all, and close it.
@@ -64,7 +66,7 @@ def draw_episode(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed
         n_way: classes in an episode.
         k_shot: support images per class.
         seed: seed of the episodes.
-        title: the words before the number of right queries; the learner's class by default.
+        title: the words before the number of right queries; the learner's label by default.
         force: replace an existing file.
 
     Returns:
@@ -78,8 +80,10 @@ def draw_episode(learner, data: ImageClasses, path: Path, *, n_way, k_shot, seed
     episode = sample_episode(data, n_way=n_way, k_shot=k_shot, n_query=n_query, seed=seed)
     guessed = predictions(learner, episode)
     right = int(np.sum(guessed == episode.query_y.numpy()))
-    title = f"{title or type(learner).__name__}: {right} of {len(guessed)} queries right"
-    return save(plot_episode(episode, predictions=guessed, max_queries=8, title=title), path, force=force)
+    title = f"{title or learner.label}: {right} of {len(guessed)} queries right"
+    if (drawn := n_way * min(_DRAWN, n_query)) < len(guessed):
+        title += f", {drawn} drawn"
+    return save(plot_episode(episode, predictions=guessed, max_queries=_DRAWN, title=title), path, force=force)
 
 
 def draw_adaptation(

@@ -111,6 +111,12 @@ def as_episode(episode: Any, axes: int, *, squeeze: bool = True) -> Episode:
     )  # fmt: skip
 
 
+def is_list(episodes: Any) -> bool:
+    """Whether data are a list of episodes without a meta-batch axis; an `Episode` is none, though it is a tuple."""
+    several = isinstance(episodes, list | tuple) and not isinstance(episodes, Episode)
+    return several and all(isinstance(one, Episode) for one in episodes)
+
+
 def as_given(episodes: Any, *, squeeze: bool = True) -> Any:
     """A meta-batch, a list of episodes or a dataset of meta-batches as the tensors that a learner takes.
 
@@ -127,7 +133,7 @@ def as_given(episodes: Any, *, squeeze: bool = True) -> Any:
     """
     if isinstance(episodes, Episode):
         return as_episode(episodes, 2, squeeze=squeeze)
-    if isinstance(episodes, list | tuple) and episodes and all(isinstance(one, Episode) for one in episodes):
+    if is_list(episodes):
         return [as_episode(one, 1, squeeze=squeeze) for one in episodes]
     known = isinstance(episodes, tf.data.Dataset) and isinstance(episodes.element_spec, Episode)
     return as_dataset(episodes, squeeze=squeeze) if known else episodes

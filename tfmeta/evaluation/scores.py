@@ -16,7 +16,7 @@ from tfmeta.datasets.classes import ImageClasses
 from tfmeta.evaluation.details import ScoreDetails, Tally
 from tfmeta.evaluation.judges import hits_of, judge_of, method_of
 from tfmeta.evaluation.regression import RegressionScore, in_words, restore_sizes, settings_in_words
-from tfmeta.evaluation.streams import Sizes, check_meta_batch, is_list, meta_batches
+from tfmeta.evaluation.streams import Sizes, check_meta_batch, meta_batches
 from tfmeta.tasks.sampling import episode_dataset
 from tfmeta.tasks.sizes import Size, checked_sizes
 from tfmeta.training.episodic import EpisodicLearner
@@ -167,7 +167,7 @@ def evaluate(
     """
     check_sizes(episodes=episodes)
     check_flags(transductive=transductive, details=details)
-    given = isinstance(data, Episode | tf.data.Dataset) or is_list(data)
+    given = isinstance(data, Episode | tf.data.Dataset) or casting.is_list(data)
     if given:
         data = casting.as_given(data, squeeze=getattr(learner, "loss_function", None) is None)
     stream = ((batch, None) for batch in meta_batches(data, episodes)) if given else None

@@ -8,21 +8,13 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from tfmeta.core import casting
 from tfmeta.core.episode import Episode
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.outputs import Hits
 
 # A stream of unknown length that has given so many episodes may well be endless.
 MANY_EPISODES = 10_000
-
-
-def is_list(data) -> bool:
-    """Whether data are a list of episodes without a meta-batch axis."""
-    return (
-        isinstance(data, list | tuple)
-        and not isinstance(data, Episode)
-        and all(isinstance(one, Episode) for one in data)
-    )
 
 
 def meta_batches(
@@ -44,7 +36,7 @@ def meta_batches(
     """
     if isinstance(episodes, Episode):
         return iter([episodes])
-    if is_list(episodes):
+    if casting.is_list(episodes):
         if not episodes:
             raise ValueError("episodes must hold at least one episode. Received: an empty list")
         return (tf.nest.map_structure(lambda tensor: tensor[None], one) for one in episodes)

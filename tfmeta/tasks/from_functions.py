@@ -75,11 +75,9 @@ def _stream(function: Maker, meta_batch_size: int, seed: int, start: int) -> tf.
         return tf.nest.pack_sequence_as(specs, parts)
 
     numbers = tf.data.Dataset.counter(start=start, dtype=tf.int64)
-    # Whoever reads on must read the same function's tasks; another process cannot tell, so the key is this object's.
+    # Without a key: two functions of one name are two streams, and only this very dataset is read on.
     return as_stream(
-        threads.without_autotuning(numbers.map(draw).prefetch(2)),
-        ("episodes_from", getattr(function, "__module__", ""), getattr(function, "__qualname__", repr(type(function))),
-         meta_batch_size, seed, start),
+        threads.without_autotuning(numbers.map(draw).prefetch(2)), None,
         lambda n: _stream(function, meta_batch_size, seed, start + n),
     )  # fmt: skip
 
@@ -119,8 +117,7 @@ def as_arrays(task, what: str) -> Episode:
             f"{what} must be an Episode, four arrays support_x, support_y, query_x, query_y. "
             f"Received: {type(task).__name__}" + (f" of {len(task)}" if isinstance(task, tuple | list) else "")
         )
-    # Not by TensorFlow: within a dataset's own thread it would work in a graph.
-    episode = tf.nest.map_structure(np.asarray, Episode(*(_nest(part) for part in casting.as_episode(task, 1))))
+    episode = tf.nest.map_structure(lambda tensor: tensor.numpy(), casting.as_episode(task, 1))
     episode = tf.nest.map_structure(lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a, episode)
     for part, x, y in (("support", *episode[:2]), ("query", *episode[2:])):
         sizes = {len(a) if a.ndim else 0 for a in tf.nest.flatten((x, y))}
@@ -131,10 +128,6 @@ def as_arrays(task, what: str) -> Episode:
                 f"Received: {part}_x with shape={shapes}, {part}_y with shape={y.shape}"
             )
     return episode
-
-
-def _nest(part):
-    return tf.nest.map_structure(lambda tensor: tensor.numpy(), part)
 
 
 def _same(task: Episode, first: Episode, number: int) -> list[np.ndarray]:

@@ -10,36 +10,40 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.training.copies import followed_by
-from tfmeta.training.scale import Scale
+from tfmeta.training.scale import Scale, limits
 
 
 @keras.saving.register_keras_serializable("tfmeta")
 class InputRange(keras.layers.Layer):
-    """Gives its inputs on as they are, and refuses images that are brighter than those of training can be.
+    """Gives its inputs on as they are, and refuses images in another range than those of training.
 
     A network takes numbers from 0 to 255 in silence and answers at chance. In a program that XLA compiles the check is
     left out.
 
     Args:
-        high: the largest number that is still let through.
+        low: the smallest number that is still let through.
+        high: the largest one.
         options: of `keras.layers.Layer`.
 
     Raises:
-        tf.errors.InvalidArgumentError: when it is called on larger ones.
+        tf.errors.InvalidArgumentError: when it is called on others.
 
     References:
         TensorFlow, `tf.debugging.Assert`. https://www.tensorflow.org/api_docs/python/tf/debugging/Assert
     """
 
-    def __init__(self, high: float, **options):
+    def __init__(self, low: float, high: float, **options):
         super().__init__(**({"autocast": False, "trainable": False} | options))
-        self.high = float(high)
+        self.low, self.high = float(low), float(high)
 
     def call(self, x):
         """The inputs `[batch, ...]` themselves."""
-        largest = tf.cast(tf.reduce_max(x), tf.float32)
-        words = f"images must be scaled as in training, to at most {self.high:.3g} (tfmeta.datasets.load_images does)."
-        checked = tf.debugging.Assert(largest <= self.high, [f"{words} Received: images up to", largest])
+        least, largest = (tf.cast(end, tf.float32) for end in (tf.reduce_min(x), tf.reduce_max(x)))
+        words = "images must be scaled as in training (tfmeta.datasets.load_images does), and lie between"
+        checked = tf.debugging.Assert(
+            (self.low <= least) & (largest <= self.high),
+            [f"{words} {self.low:.3g} and {self.high:.3g}. Received: images from", least, "to", largest],
+        )
         with tf.control_dependencies([] if checked is None else [checked]):
             return tf.identity(x)
 
@@ -48,8 +52,8 @@ class InputRange(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        """The limit."""
-        return super().get_config() | {"high": self.high}
+        """The limits."""
+        return super().get_config() | {"low": self.low, "high": self.high}
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -94,8 +98,7 @@ def finish(model: keras.Model, example: Any, scale: Scale | None, class_names: S
         The model itself where there is neither.
     """
     if scale is not None and scale.high > 0:
-        # As far as a support set may go: training/scale.py.
-        model = followed_by(model, InputRange(scale.high + 0.5 * (scale.high - min(scale.low, 0.0))), example)
+        model = followed_by(model, InputRange(*limits(scale)), example)
     return model if class_names is None else followed_by(ClassNames(class_names, name="class_names"), model, example)
 
 

@@ -49,6 +49,19 @@ def scale_of_images(x: Any) -> Scale | None:
     return scale_of(x) if images else None
 
 
+def limits(seen: Scale) -> tuple[float, float]:
+    """How far images may go beyond those of training.
+
+    Args:
+        seen: the scale of the images of training.
+
+    Returns:
+        The lowest and the highest number that is let through.
+    """
+    room = 0.5 * (seen.high - min(seen.low, 0.0))
+    return seen.low - room / 5, seen.high + room
+
+
 def check_scale(seen: Scale | None, x: Any) -> None:
     """Refuse images in another range than those of training, and warn where black and white are swapped.
 
@@ -62,9 +75,9 @@ def check_scale(seen: Scale | None, x: Any) -> None:
     now = None if seen is None else scale_of_images(x)
     if now is None or seen.high <= 0:
         return
-    room = 0.5 * (seen.high - min(seen.low, 0.0))
+    low, high = limits(seen)
     too_dark = 0 < now.high < seen.high / 16
-    if now.high > seen.high + room or now.low < seen.low - room / 5 or too_dark:
+    if now.high > high or now.low < low or too_dark:
         raise ValueError(
             f"images must be scaled as in training, from {seen.low:.3g} to {seen.high:.3g}. "
             f"Received: support_x from {now.low:.3g} to {now.high:.3g}"
