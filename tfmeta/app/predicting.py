@@ -8,15 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from tfmeta.app import data
 from tfmeta.app.building import Learner
 from tfmeta.app.settings import TrainSettings
 from tfmeta.datasets.folders import LITTER, _files_by_class
-from tfmeta.datasets.picture_files import is_picture, read_picture
+from tfmeta.datasets.loading import read_images
+from tfmeta.datasets.picture_files import is_picture
 from tfmeta.machine import files
+from tfmeta.training.finishing import predict_classes
 
 
 class Prediction(NamedTuple):
@@ -61,24 +62,23 @@ def predict(
     members = [file for group in classes.values() for file in group]
     channels = shape[2] if shape else None
     support_x, query_x = (
-        read_pictures(group, size, channels, invert, settings.grayscale) for group in (members, asked)
+        read_images(group, size, channels, invert=invert, grayscale=settings.grayscale) for group in (members, asked)
     )
     if support_x.shape[-1] != query_x.shape[-1]:  # of a learner that takes any: grey ones beside coloured ones
         support_x, query_x = (np.repeat(x, 3, -1) if x.shape[-1] == 1 else x for x in (support_x, query_x))
     labels = np.repeat(np.arange(len(classes)), [len(group) for group in classes.values()]).astype(np.int32)
     with warnings.catch_warnings(record=True) as met:
         warnings.simplefilter("always")
-        adapted = learner.adapt(support_x, labels)
+        adapted = learner.adapt(support_x, labels, class_names=list(classes))
     for line in dict.fromkeys(str(one.message) for one in met):
         if "look inverted" in line:
             line = line.split(". ")[0] + ("; without --invert they are as the files have them" if invert else
                                           "; --invert turns dark ink on white into white ink on black")  # fmt: skip
         warn(line)
-    shares = keras.ops.convert_to_numpy(keras.ops.softmax(adapted.predict(query_x, verbose=0)))
-    names = list(classes)
+    found = predict_classes(adapted, query_x)
     return [
-        Prediction(str(file), names[int(row.argmax())], float(row.max()))
-        for file, row in zip(asked, shares, strict=True)
+        Prediction(str(file), name, float(row.max()))
+        for file, name, row in zip(asked, found.names, found.probabilities, strict=True)
     ]
 
 
@@ -93,33 +93,6 @@ def _check_ways(learner: Learner, settings: TrainSettings, classes: dict) -> Non
             f"Received: {len(classes)} classes, {', '.join(map(repr, list(classes)[:5]))}"
             + (", ..." if len(classes) > 5 else "")
         )
-
-
-def read_pictures(
-    paths: Sequence[Path], size: tuple[int, int], channels: int | None, invert: bool, grayscale: bool = False
-) -> np.ndarray:
-    """Read pictures as a learner's inputs.
-
-    Args:
-        paths: the files.
-        size: height and width to resize to.
-        channels: 1 or 3; `None` for what the files have.
-        invert: swap black and white.
-        grayscale: make them grey where `channels` is `None`.
-
-    Returns:
-        float32 `[n, height, width, channels]` from 0 to 1.
-
-    Raises:
-        ValueError: if one cannot be read; the message names the file.
-    """
-    grey = channels == 1 or (channels is None and grayscale)
-    read = [read_picture(path, size, grey).values for path in paths]
-    colour = channels == 3 or any(values.ndim == 3 for values in read)
-    whole = [values[..., None] if values.ndim == 2 else values for values in read]
-    whole = [np.repeat(values, 3, axis=-1) if colour and values.shape[-1] == 1 else values for values in whole]
-    scaled = np.stack(whole).astype(np.float32) / 255.0
-    return 1.0 - scaled if invert else scaled
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:

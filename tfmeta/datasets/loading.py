@@ -38,10 +38,34 @@ def load_images(
     """
     check_flags(invert=invert)
     height, width, channels = _shape(like)
-    files = _files(paths)
-    read = [read_picture(file, (height, width), channels == 1).values for file in files]
+    return read_images(_files(paths), (height, width), channels, invert=invert)
+
+
+def read_images(
+    files: Sequence[Path], size: tuple[int, int], channels: int | None, *, invert: bool = False, grayscale: bool = False
+) -> np.ndarray:
+    """Read picture files in one size.
+
+    Args:
+        files: the files.
+        size: height and width to resize to, in pixels.
+        channels: 1 or 3; None for what the files have, which is 3 if one is in colour.
+        invert: give `1 - image`.
+        grayscale: make them grey where `channels` is None.
+
+    Returns:
+        float32 `[n, height, width, channels]` from 0 to 1.
+
+    Raises:
+        ValueError: if one cannot be read; the message names the file.
+
+    References:
+        Pillow, "Image file formats". https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html
+    """
+    read = [read_picture(file, size, channels == 1 or (channels is None and grayscale)).values for file in files]
+    colour = channels == 3 or any(values.ndim == 3 for values in read)
     whole = [values[..., None] if values.ndim == 2 else values for values in read]
-    whole = [np.repeat(values, 3, axis=-1) if channels == 3 and values.shape[-1] == 1 else values for values in whole]
+    whole = [np.repeat(values, 3, axis=-1) if colour and values.shape[-1] == 1 else values for values in whole]
     scaled = np.stack(whole).astype(np.float32) / np.float32(255)
     return 1 - scaled if invert else scaled
 
