@@ -47,6 +47,14 @@ def test_raw_images_are_refused_and_the_models_answers_are_as_before(learner, tm
         adapted.predict((255 * images(1)).astype(np.uint8), verbose=0)
 
 
+def test_a_prototypical_head_stays_the_last_layer():
+    learner = METHODS["PrototypicalNetwork"]()
+    learner.input_scale = Scale(0.0, 1.0, 0.2)
+    adapted = learner.adapt(images(), np.arange(6) % 3)
+    assert [layer.name for layer in adapted.layers] == ["input_range", learner.encoder.name, "prototypes"]
+    assert adapted.layers[-1].kernel.shape[-1] == 3
+
+
 def test_names_of_labels_come_back_by_name_also_from_a_file(learner, tmp_path):
     words = ["owl", "cat", "dog"] * 2
     adapted = learner.adapt(images(), words)

@@ -97,9 +97,18 @@ def finish(model: keras.Model, example: Any, scale: Scale | None, class_names: S
     Returns:
         The model itself where there is neither.
     """
-    if scale is not None and scale.high > 0:
-        model = followed_by(model, InputRange(*limits(scale)), example)
-    return model if class_names is None else followed_by(ClassNames(class_names, name="class_names"), model, example)
+    known = scale is not None and scale.high > 0
+    before = [InputRange(*limits(scale), name="input_range")] if known else []
+    after = [] if class_names is None else [ClassNames(class_names, name="class_names")]
+    if (
+        isinstance(model, keras.Sequential) and before + after
+    ):  # its layers stay in sight, the head the last with weights
+        return keras.Sequential([keras.Input(example.shape[1:]), *before, *model.layers, *after], name=model.name)
+    for layer in before:
+        model = followed_by(model, layer, example)
+    for layer in after:
+        model = followed_by(layer, model, example)
+    return model
 
 
 def labels_and_names(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tuple[str, ...] | None]:
