@@ -1,4 +1,4 @@
-"""The `tfmeta` command: quickstart, train, presets, evaluate, plot, predict, doctor.
+"""The `tfmeta` command: quickstart, train, presets, evaluate, plot, predict, compare, doctor.
 
 The subcommands are functions in `tfmeta/app/commands`, a file for each subject.
 """
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tfmeta.app.commands import judge, predict, start
+from tfmeta.app.commands import compare, judge, predict, start
 from tfmeta.app.commands import train as training
 from tfmeta.version import __version__
 
@@ -37,7 +37,8 @@ def every_command(
 
 # In the order of `tfmeta --help`.
 for _function in (
-    start.quickstart, training.train, training.presets, judge.evaluate, judge.plot, predict.predict, start.doctor,
+    start.quickstart, training.train, training.presets, judge.evaluate, judge.plot, predict.predict, compare.compare,
+    start.doctor,
 ):  # fmt: skip
     app.command()(_function)
 
