@@ -118,3 +118,20 @@ def test_an_episodes_own_names(tiny):
     assert [tick.get_text() for tick in ax.get_yticklabels()] == names
     with pytest.raises(ValueError, match="class_names must be 3"):
         tfmeta.plot_episode(episode, class_names=names[:2])
+
+
+def test_a_loop_over_learners_and_tasks_is_no_reason_for_advice(caplog):
+    """TensorFlow warns from the fifth trace of one line of code on, whosever graph it is."""
+    waves = tfmeta.datasets.sinusoid_episodes(k_shot=2, n_query=2, meta_batch_size=1, seed=0)
+    one = next(iter(waves))
+    for _ in range(7):
+        learner = tfmeta.MAML(tfmeta.networks.mlp(hidden=(2,)))
+        learner.compile("adam")
+        learner.fit(waves, steps_per_epoch=1, epochs=1, verbose=0)
+        learner.evaluate(waves.take(1), verbose=0)
+        tfmeta.evaluate(learner, waves.take(1))
+        learner.adapt(one.support_x[0], one.support_y[0]).predict(one.query_x[0], verbose=0)
+    assert "retracing" not in caplog.text
+    for _ in range(7):  # of anybody else's it is still said
+        tf.function(lambda x: x + 1)(tf.constant(1.0))
+    assert "retracing" in caplog.text

@@ -256,7 +256,8 @@ class EpisodicLearner(Shell, abc.ABC):
         """
         support_y, names = finishing.labels_and_names(support_y, class_names)
         task = inputs.support_task(self, support_x, support_y, inner_steps)
-        return finishing.finish(judging.adapted_model(self, task, inner_steps), task.support_x, self.input_scale, names)
+        model = judging.adapted_model(self, task, inner_steps)
+        return finishing.predicting_quietly(finishing.finish(model, task.support_x, self.input_scale, names))
 
     # -- checks, before any work starts --------------------------------------------------------------------------------
     @property

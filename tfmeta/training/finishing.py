@@ -111,6 +111,21 @@ def finish(model: keras.Model, example: Any, scale: Scale | None, class_names: S
     return model
 
 
+def predicting_quietly(model: keras.Model) -> keras.Model:
+    """An adapted model whose first `predict` is no reason for TensorFlow's advice: every task has a model of its own.
+
+    Args:
+        model: the model.
+
+    Returns:
+        The same.
+    """
+    model.make_predict_function()  # which traces nothing yet
+    if hasattr(model.predict_function, "_omit_frequent_tracing_warning"):  # TensorFlow has no public switch
+        model.predict_function._omit_frequent_tracing_warning = True
+    return model
+
+
 def labels_and_names(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tuple[str, ...] | None]:
     """Labels as numbers, and what they are called.
 

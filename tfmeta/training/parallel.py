@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -30,6 +32,27 @@ def map_tasks(function: Callable[[Any], Any], tasks: Any, signature: Any) -> Any
     # There is no Python control flow to convert, and converting takes time.
     function = tf.autograph.experimental.do_not_convert(function)
     return tf.map_fn(function, tasks, parallel_iterations=threads.parallel_tasks(), fn_output_signature=signature)
+
+
+@contextlib.contextmanager
+def without_tracing_advice() -> Iterator[None]:
+    """Keep TensorFlow from advising against retracing where every learner has a graph of its own.
+
+    It counts the traces of one line of code, and takes a loop over learners for one function that is traced in vain.
+
+    References:
+        TensorFlow, "Controlling retracing". https://www.tensorflow.org/guide/function#controlling_retracing
+    """
+    logger = tf.get_logger()
+    logger.addFilter(_no_advice)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_no_advice)
+
+
+def _no_advice(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 class Graphs:
@@ -60,7 +83,8 @@ class Graphs:
                 reduce_retracing=True,
                 autograph=False,  # there is no Python control flow to convert, and converting takes time
             )
-        return self._compiled[key](tasks)
+        with without_tracing_advice():
+            return self._compiled[key](tasks)
 
 
 def graph_settings(learner) -> tuple:

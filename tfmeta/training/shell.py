@@ -16,7 +16,7 @@ from tfmeta.core.forward import Tensors
 from tfmeta.core.validation import check_flags, check_sizes
 from tfmeta.machine import threads
 from tfmeta.training import network_checks, replicas, weight_decay
-from tfmeta.training.parallel import Graphs, graph_settings
+from tfmeta.training.parallel import Graphs, graph_settings, without_tracing_advice
 from tfmeta.training.portable import portable
 from tfmeta.training.reading import Readings
 from tfmeta.training.scale import Scale
@@ -180,9 +180,7 @@ class Shell(keras.Model, abc.ABC):
         return list(self._trackers.values())
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras looks at a batch to build what is not built, and trips over one that is spread over several workers.
-        # Learners are built when they are made.
-        pass
+        pass  # Learners are built when they are made; Keras looks at a batch, and trips over one of several workers.
 
     def check_once(self, check: Callable, *arguments) -> None:
         """Check what takes a trace to find out, once for each setting."""
@@ -222,7 +220,8 @@ class Shell(keras.Model, abc.ABC):
 
         def function(iterator):
             if graph_settings(self) == settings:
-                return traced(iterator)
+                with without_tracing_advice():
+                    return traced(iterator)
             make(force=True)
             return getattr(self, name)(iterator)
 
