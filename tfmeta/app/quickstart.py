@@ -108,7 +108,7 @@ def run(
         print(f"  {path}")
     print("\nNext: `make lab` opens the tutorials; start with tutorials/01_tasks_and_episodes.ipynb")
     print("      (without make: jupyter lab tutorials). To use a model in Python:")
-    print(f"      import keras, tfmeta; learner = keras.models.load_model('{out}/maml.keras')")
+    print(f"      import tfmeta, keras; learner = keras.models.load_model('{out}/maml.keras')")
 
 
 def _load(dataset: str, data_dir, reading: dict[str, Any]) -> Splits:
