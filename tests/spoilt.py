@@ -28,6 +28,7 @@ def right_things(folder):
         learner.compile("sgd")
     s.x, s.y = np.ones((3, 5), np.float32), [0, 1, 2]
     s.task = tfmeta.Episode(*map(tf.constant, (s.x, np.array(s.y, np.int32)) * 2))
+    s.halved = lambda: s.task._replace(query_x=s.task.query_x[:2], query_y=s.task.query_y[:2])
     s.batch = tfmeta.Episode(*(tensor[None] for tensor in s.task))
     s.data = tf.data.Dataset.from_tensors(s.batch)
     s.spoilt = lambda **parts: tf.data.Dataset.from_tensors(s.batch._replace(**parts))

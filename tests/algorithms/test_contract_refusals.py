@@ -36,7 +36,7 @@ def test_data_are_checked_before_work_starts(name, episodes):
     before = [v.numpy() for v in learner.variables]
     pairs = tf.data.Dataset.from_tensors((np.zeros((3, 16, 16, 1)), np.zeros(3)))
     wanted = "Episode" if learner.method.check_data is None else r"\(images, integer labels\)"
-    for data in (pairs, episodes, np.zeros((3, 16, 16, 1))):
+    for data in (pairs, tuple(episodes), np.zeros((3, 16, 16, 1))):
         with pytest.raises(TypeError, match=rf"x must be a tf.data.Dataset of {wanted}.*Received: x of type"):
             learner.fit(data, verbose=0)
         with pytest.raises(TypeError, match=r"x must be a tf.data.Dataset of Episode.*Received: x of type"):

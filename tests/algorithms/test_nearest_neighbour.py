@@ -128,4 +128,4 @@ def test_what_does_not_fit_is_named(stream):
     with pytest.raises(ValueError, match=r"NearestNeighbour classifies, and needs integer labels. Received"):
         tfmeta.NearestNeighbour().check_episode(waves)
     with pytest.raises(TypeError, match=r"x must be a tf.data.Dataset of Episode"):
-        tfmeta.NearestNeighbour().fit(next(iter(stream)))
+        tfmeta.NearestNeighbour().fit(tuple(next(iter(stream))))

@@ -96,7 +96,8 @@ def check_meta_batch(episodes: Episode, learner, hits: Hits | None) -> dict[str,
         integer = y.dtype.is_integer and not ones_own
         if len(x.shape) < 2 or len(y.shape) < 2 or x.shape[:2] != y.shape[:2] or (integer and len(y.shape) != 2):
             raise ValueError(
-                f"{part}_x and {part}_y must be [meta_batch_size, n, ...], with one label or target per example. "
+                f"{part}_x and {part}_y must be [meta_batch_size, n, ...], with one label or target per example; a "
+                "single episode goes into a list, [episode]. "
                 f"Received: {part}_x with shape={tuple(x.shape)}, {part}_y with shape={tuple(y.shape)}"
             )
         if integer and (least := int(tf.reduce_min(y))) < 0:

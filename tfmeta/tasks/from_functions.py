@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfmeta.core import casting
+from tfmeta.core import task_lists
 from tfmeta.core.episode import Episode
 from tfmeta.core.streams import as_stream
 from tfmeta.core.validation import check_seed, check_sizes, check_steps
@@ -58,7 +58,7 @@ def episodes_from(
 def _stream(function: Maker, meta_batch_size: int, seed: int, start: int) -> tf.data.Dataset:
     def task(number: int) -> Episode:
         made = function(np.random.default_rng([seed, number]))
-        return as_arrays(made, f"what the function returns for task {number}")
+        return task_lists.as_arrays(made, f"what the function returns for task {number}")
 
     first = task(0)
     specs = tf.nest.map_structure(lambda a: tf.TensorSpec([meta_batch_size, *a.shape], tf.as_dtype(a.dtype)), first)
@@ -66,7 +66,7 @@ def _stream(function: Maker, meta_batch_size: int, seed: int, start: int) -> tf.
 
     def make(counter: np.ndarray) -> list[np.ndarray]:
         numbers = range(int(counter) * meta_batch_size, (int(counter) + 1) * meta_batch_size)
-        return [np.stack(parts) for parts in zip(*(_same(task(n), first, n) for n in numbers), strict=True)]
+        return [np.stack(parts) for parts in zip(*(task_lists.same(task(n), first, n) for n in numbers), strict=True)]
 
     def draw(counter: tf.Tensor) -> Episode:
         parts = tf.numpy_function(make, [counter], [spec.dtype for spec in flat], stateful=False)
@@ -88,53 +88,4 @@ def _listed(tasks: Sequence[Episode], meta_batch_size: int) -> tf.data.Dataset:
             "source must be a function of a random generator, or a list of episodes without a meta-batch axis. "
             f"Received: source of type {type(tasks).__name__}"
         )
-    if not tasks:
-        raise ValueError("source must hold at least one episode. Received: an empty list")
-    found = [as_arrays(task, f"task {i}") for i, task in enumerate(tasks)]
-    for i, task in enumerate(found):
-        _same(task, found[0], i)
-    return tf.data.Dataset.from_tensor_slices(tf.nest.map_structure(lambda *arrays: np.stack(arrays), *found)).batch(
-        meta_batch_size
-    )
-
-
-def as_arrays(task, what: str) -> Episode:
-    """One task as NumPy arrays, labels int32 and all other numbers float32.
-
-    Args:
-        task: an `Episode` or four arrays, lists or tensors, without a meta-batch axis.
-        what: for the message.
-
-    Returns:
-        An `Episode` of arrays.
-
-    Raises:
-        TypeError: if it is something else.
-        ValueError: if a part holds no numbers, or examples and labels are not as many.
-    """
-    if not isinstance(task, tuple | list) or len(task) != 4:
-        raise TypeError(
-            f"{what} must be an Episode, four arrays support_x, support_y, query_x, query_y. "
-            f"Received: {type(task).__name__}" + (f" of {len(task)}" if isinstance(task, tuple | list) else "")
-        )
-    episode = tf.nest.map_structure(lambda tensor: tensor.numpy(), casting.as_episode(task, 1))
-    episode = tf.nest.map_structure(lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a, episode)
-    for part, x, y in (("support", *episode[:2]), ("query", *episode[2:])):
-        sizes = {len(a) if a.ndim else 0 for a in tf.nest.flatten((x, y))}
-        if len(sizes) != 1 or 0 in sizes:
-            shapes = tf.nest.map_structure(lambda a: a.shape, x)
-            raise ValueError(
-                f"{what}: {part}_x and {part}_y must have the same number of examples, at least one. "
-                f"Received: {part}_x with shape={shapes}, {part}_y with shape={y.shape}"
-            )
-    return episode
-
-
-def _same(task: Episode, first: Episode, number: int) -> list[np.ndarray]:
-    shapes = [[(a.shape, a.dtype.name) for a in tf.nest.flatten(one)] for one in (task, first)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            f"all tasks must have the shapes and types of the first, {shapes[1]}. Received: task {number} with "
-            f"{shapes[0]}"
-        )
-    return tf.nest.flatten(task)
+    return tf.data.Dataset.from_tensor_slices(task_lists.stacked(tasks, "source")).batch(meta_batch_size)

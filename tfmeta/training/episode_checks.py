@@ -52,6 +52,29 @@ def check_shape(network: keras.Model, episode: Episode) -> None:
         raise ValueError(f"the learner takes inputs of shape {wanted}. Received: support_x with {received}")
 
 
+def check_meta_batch_axis(network: keras.Model, episode: Episode, name: str) -> None:
+    """Refuse a single episode where a meta-batch is wanted, and say how it becomes one.
+
+    Args:
+        network: a Keras model, whose inputs tell one axis from another where the labels do not.
+        episode: what was given, as tensors.
+        name: the argument's name, for the message.
+
+    Raises:
+        ValueError: if there is no meta-batch axis.
+    """
+    shapes = [tuple(x.shape) for x in tf.nest.flatten(episode.support_x)]
+    wanted = known_shape(network, "input_shape")
+    fits = wanted is not None and len(shapes) == 1 and len(shapes[0]) == len(wanted) + 1
+    if len(episode.support_y.shape) < 2 or fits:
+        raise ValueError(
+            f"{name} must have a meta-batch axis, [meta_batch_size, n, ...], in all four parts: a single episode goes "
+            f"into a list, [episode], or gets the axis by tf.nest.map_structure(lambda part: part[None], episode). "
+            f"Received: support_x with shape={shapes[0] if len(shapes) == 1 else shapes}, support_y with "
+            f"shape={tuple(episode.support_y.shape)}"
+        )
+
+
 def check_axes(episode: Episode) -> None:
     """Refuse a meta-batch whose four parts do not fit each other.
 

@@ -295,9 +295,11 @@ class EpisodicLearner(Shell, abc.ABC):
     def fit(self, x=None, *args, **kwargs):
         """Keras's `fit` on a dataset of meta-batches (`episode_dataset`), checked before the first step.
 
+        A meta-batch, or a list of single episodes of one size, is a dataset of one meta-batch: one outer step an epoch.
         An endless stream is read on: a second call goes on with the meta-batch after the last one of the first call.
         """
         given = reading.fit_arguments(x, args, kwargs)
+        x = inputs.as_dataset(self, x, "x") if self.method.check_data is None else x
         checked = self.check_training_data(x)
         reading.set_modes(given.get("callbacks"), list(self._trackers))
         reading.check_end(checked, "x", "steps_per_epoch", given.get("steps_per_epoch"))
@@ -309,7 +311,7 @@ class EpisodicLearner(Shell, abc.ABC):
             return super().fit(casting.as_given(rest, squeeze=self.loss_function is None), **given)
 
     def evaluate(self, x=None, *args, **kwargs):
-        """Keras's `evaluate` on a finite dataset of meta-batches. `tfmeta.evaluate` adds the confidence interval."""
+        """Keras's `evaluate` on finite data, as `fit` takes them. `tfmeta.evaluate` adds the confidence interval."""
         if not kwargs.get("_use_cached_eval_dataset"):  # which is the validation of `fit`, checked there
             reading.check_end(x, "x", "steps", kwargs.get("steps"))
             x = inputs.check_dataset(self, x, "x")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfmeta.core import casting
+from tfmeta.core import casting, task_lists
 from tfmeta.core.episode import Episode
 from tfmeta.core.streams import stream_of
 from tfmeta.core.validation import check_flags, check_steps
-from tfmeta.training import replicas
+from tfmeta.training import episode_checks, replicas
 from tfmeta.training.network_checks import check_gradients
 
 
@@ -65,12 +65,36 @@ def check_task(
     return episode
 
 
-def check_dataset(learner, dataset, name: str, training: bool = False):
-    """Refuse anything but a dataset of meta-batches, and one whose first meta-batch does not fit.
+def as_dataset(learner, data, name: str):
+    """Episodes in memory as the dataset of one meta-batch that they are.
 
     Args:
         learner: an `EpisodicLearner`.
-        dataset: what was given.
+        data: a meta-batch, or a list of episodes of one size without a meta-batch axis; or anything else.
+        name: the argument's name, for the message.
+
+    Returns:
+        The dataset; what was given where it is something else.
+
+    Raises:
+        ValueError: if an `Episode` has no meta-batch axis, or a list is empty or holds episodes of several sizes.
+    """
+    squeeze = learner.loss_function is None
+    if casting.is_list(data):
+        return tf.data.Dataset.from_tensors(task_lists.stacked(data, name, squeeze=squeeze))
+    if not isinstance(data, Episode):
+        return data
+    episodes = casting.as_episode(data, 2, squeeze=squeeze)
+    episode_checks.check_meta_batch_axis(learner.network, episodes, name)
+    return tf.data.Dataset.from_tensors(episodes)
+
+
+def check_dataset(learner, dataset, name: str, training: bool = False):
+    """Refuse anything but meta-batches, and those whose first one does not fit.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        dataset: what was given, a dataset or what `as_dataset` makes one of.
         name: the argument's name, for the message.
         training: whether the learner is trained on it.
 
@@ -79,13 +103,14 @@ def check_dataset(learner, dataset, name: str, training: bool = False):
 
     Raises:
         TypeError: if it is not a dataset of episodes.
-        ValueError: if the first meta-batch does not fit the learner or the replicas.
+        ValueError: as `as_dataset`, or if the first meta-batch does not fit the learner or the replicas.
     """
+    dataset = as_dataset(learner, dataset, name)
     spec = getattr(dataset, "element_spec", None)
     if not isinstance(dataset, tf.data.Dataset | tf.distribute.DistributedDataset) or not isinstance(spec, Episode):
         raise TypeError(
-            f"{name} must be a tf.data.Dataset of Episode, such as episode_dataset(...). "
-            f"Received: {name} of type {type(dataset).__name__}, elements {spec}"
+            f"{name} must be a tf.data.Dataset of Episode, such as episode_dataset(...), a meta-batch, or a list of "
+            f"single episodes. Received: {name} of type {type(dataset).__name__}, elements {spec}"
         )
     if not isinstance(dataset, tf.data.Dataset):
         return dataset
