@@ -125,7 +125,9 @@ def test_outputs_that_are_not_numbers_are_wrong_and_not_the_first_class(tiny, wh
         learner = tfmeta.MAML(network, inner_lr=0.1)
     else:
         learner = Fixed([[1.0, np.nan, 0.0]])
-    with pytest.warns(UserWarning, match=r"not numbers for 24 queries of 2 episodes and count as wrong") as caught:
+    with pytest.warns(
+        UserWarning, match=r"not numbers for 24 queries of 2 episodes, which is counted as wrong"
+    ) as caught:
         found = tfmeta.evaluate(learner, tiny, **TASKS, episodes=2, details=True)
     assert caught[0].filename == __file__
     assert found.accuracy == 0.0

@@ -86,6 +86,7 @@ def test_the_line_holds_every_field():
         "accuracy": 0.98765, "interval": 0.00321, "episodes": 601, "n_way": 7, "k_shot": 3, "n_query": 13,
         "data": "omniglot vinyals test", "method": "MAML", "settings": {"inner_steps": 17, "inner_lr": 0.25},
         "batch_norm": "statistics of all queries together", "seed": 42, "model": "single model",
+        "loss": 0.123, "loss_interval": 0.004,
     }  # fmt: skip
     assert {*values, "details"} == {field.name for field in dataclasses.fields(tfmeta.Score)}
     score = tfmeta.Score(**values)
@@ -97,6 +98,71 @@ def test_the_line_holds_every_field():
     assert json.loads(json.dumps(score.to_dict())) == values
     with pytest.raises(dataclasses.FrozenInstanceError):
         score.accuracy = 1.0
+
+
+def test_a_file_without_a_loss_is_still_a_score():
+    """As written by versions that had none, and of methods that have none."""
+    old = {"accuracy": 0.5, "interval": 0.1, "episodes": 2, "n_way": 2, "k_shot": 1, "n_query": 1, "data": "tiny",
+           "method": "MAML", "settings": {}, "batch_norm": "none", "seed": 0, "model": "single model"}  # fmt: skip
+    read = tfmeta.Score(**old)
+    assert (read.loss, read.loss_interval) == (None, None)
+    assert read.to_dict() == old
+
+
+def naive_losses(learner, data, episodes, seed):
+    """The learner's outputs on each task by itself, and cross-entropy in NumPy."""
+    found = []
+    for one in tfmeta.episode_dataset(data, **TASKS, meta_batch_size=1, seed=seed).take(episodes):
+        one = Episode(*(tensor[0] for tensor in one))
+        logits = learner.query_outputs(one).numpy().astype(np.float64)
+        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        found.append(-np.mean(logs[np.arange(len(logs)), one.query_y.numpy()]))
+    return found
+
+
+@pytest.mark.parametrize("make", [small_maml, small_prototypical])
+def test_the_loss_is_the_mean_over_episodes(tiny, make):
+    learner = make()
+    score = tfmeta.evaluate(learner, tiny, **TASKS, episodes=7, seed=3)
+    found = naive_losses(learner, tiny, 7, 3)
+    assert score.loss == pytest.approx(np.mean(found), rel=1e-3, abs=1e-6)
+    assert score.loss_interval == pytest.approx(1.959964 * np.std(found, ddof=1) / math.sqrt(7), rel=1e-2, abs=1e-6)
+    again = tfmeta.Score(**json.loads(json.dumps(score.to_dict())))
+    assert (again.loss, again.loss_interval) == (score.loss, score.loss_interval)
+
+
+def test_a_loss_of_ones_own_is_the_loss_that_is_reported(tiny):
+    smooth = lambda y, logits: functional.cross_entropy(y, logits) + 5.0  # noqa: E731
+    own, plain = (
+        tfmeta.evaluate(small_maml(loss=loss, inner_steps=0), tiny, **TASKS, episodes=4) for loss in (smooth, None)
+    )
+    assert own.loss == pytest.approx(plain.loss + 5.0, rel=1e-5)
+    assert own.loss_interval == pytest.approx(plain.loss_interval, rel=1e-3)
+
+
+def test_what_has_no_loss_says_none(tiny):
+    """Similarities are no probabilities, and of a foreign model nobody knows whether it gives logits."""
+    learner = small_maml()
+
+    class Foreign:
+        def adapt(self, support_x, support_y):
+            return learner.adapt(support_x, support_y)
+
+    for judged in (tfmeta.NearestNeighbour(), Foreign()):
+        score = tfmeta.evaluate(judged, tiny, **TASKS, episodes=2)
+        assert (score.loss, score.loss_interval) == (None, None)
+        assert not {"loss", "loss_interval"} & set(score.to_dict())
+
+
+def test_the_graph_that_judges_is_traced_once(tiny, monkeypatch):
+    learner, traced = small_maml(), []
+    outputs = type(learner).query_outputs
+    monkeypatch.setattr(
+        type(learner), "query_outputs", lambda self, *a, **k: (traced.append(1), outputs(self, *a, **k))[1]
+    )
+    for seed in (0, 1):
+        tfmeta.evaluate(learner, tiny, **TASKS, episodes=60, seed=seed)
+    assert len(traced) == 1
 
 
 @pytest.mark.parametrize("transductive", [True, False])
@@ -162,7 +228,7 @@ def test_a_number_of_episodes_that_is_no_multiple_of_the_batch(tiny):
     assert score.accuracy == pytest.approx(np.mean(found), abs=1e-6)
     single = tfmeta.evaluate(learner, tiny, **TASKS, episodes=1)
     assert math.isnan(single.interval)
-    assert "over 1 episodes" in str(single)
+    assert "over 1 episode," in str(single)
 
 
 @pytest.mark.parametrize("make", [small_maml, small_prototypical])

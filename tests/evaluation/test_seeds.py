@@ -32,6 +32,15 @@ def test_three_accuracies_by_hand():
     assert (mean.seed, mean.details, mean.method) == (None, None, "MAML")
 
 
+def test_losses_of_classification_are_averaged_where_all_have_one():
+    with_loss = [score(0.8, loss=1.0, loss_interval=0.1), score(0.9, loss=3.0, loss_interval=0.2)]
+    mean = tfmeta.mean_over_seeds(with_loss)
+    assert mean.loss == 2.0
+    assert mean.loss_interval == pytest.approx(12.706 * 2**0.5 / 2**0.5)
+    mean = tfmeta.mean_over_seeds([with_loss[0], score(0.9)])
+    assert (mean.loss, mean.loss_interval) == (None, None)
+
+
 def test_two_losses_by_hand():
     mean = tfmeta.mean_over_seeds([loss(1.0), loss(3.0)])
     assert mean.loss == 2.0

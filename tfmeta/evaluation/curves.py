@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode, task_spec
 from tfmeta.core.validation import check_sizes
+from tfmeta.core.words import counted
 from tfmeta.evaluation.scores import confidence_interval
 from tfmeta.evaluation.streams import meta_batches
 from tfmeta.training.episodic import EpisodicLearner
@@ -40,7 +41,7 @@ class AdaptationCurve:
     @property
     def sample(self) -> str:
         """What the interval is over, in words."""
-        return self.over or f"{self.episodes} episodes"
+        return self.over or counted(self.episodes, "episode")
 
     @property
     def inner_steps(self) -> int:
@@ -72,8 +73,8 @@ class AdaptationCurve:
             for k in (0, self.inner_steps)
         ]
         return (
-            f"{self.label}: {name.replace('_', ' ')} {ends[0]} before, {ends[1]} after {self.inner_steps} inner steps "
-            f"(95 % interval over {self.sample})"
+            f"{self.label}: {name.replace('_', ' ')} {ends[0]} before, {ends[1]} after "
+            f"{counted(self.inner_steps, 'inner step')} (95 % interval over {self.sample})"
         )
 
 

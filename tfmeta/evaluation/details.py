@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfmeta.core.words import counted
+
 # In place of a predicted class: the output was not a number, or was that of a label which the episode does not have.
 UNDEFINED, NO_CLASS = -1, -2
 
@@ -97,7 +99,8 @@ class ScoreDetails:
         )
 
     def __repr__(self):
-        return f"ScoreDetails({len(self.accuracies)} episodes, {len(self.per_class)} classes)"
+        episodes, classes = counted(len(self.accuracies), "episode"), counted(len(self.per_class), "class", "classes")
+        return f"ScoreDetails({episodes}, {classes})"
 
 
 class Tally:

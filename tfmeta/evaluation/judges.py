@@ -22,10 +22,13 @@ class Judgement(NamedTuple):
         values: accuracies, or losses of regression, `[meta_batch_size]`.
         predictions: predicted labels `[meta_batch_size, n_way * n_query]`, -1 where an output is not a number; `None`
             for regression.
+        losses: of queries with labels `[meta_batch_size]`; `None` for regression, whose losses are the values, where
+            there is no loss, or nobody knows whether outputs are logits or probabilities.
     """
 
     values: np.ndarray
     predictions: np.ndarray | None
+    losses: np.ndarray | None = None
 
 
 class Judge(NamedTuple):
@@ -118,21 +121,23 @@ def judge_of(learner, data, *, transductive: bool, hits: Hits | None) -> Judge:
 
 
 def _in_a_graph(learner: EpisodicLearner, transductive: bool, hits: Hits | None):
-    regression = hits is None
+    regression, scores = hits is None, learner.method.scores
 
     def one_task(task):
         episode, key = task
         outputs = learner.query_outputs(episode, transductive=transductive, key=key)
-        if regression:
-            return tf.cast(learner.loss_of(episode.query_y, outputs), tf.float32)
-        return _answers(episode.query_y, outputs, hits)
+        loss = tf.cast(learner.loss_of(episode.query_y, outputs), tf.float32) if scores else tf.constant(0.0)
+        return loss if regression else (*_answers(episode.query_y, outputs, hits), loss)
 
-    signature = SCALAR if regression else (SCALAR, tf.TensorSpec([None], tf.int32))
+    signature = SCALAR if regression else (SCALAR, tf.TensorSpec([None], tf.int32), SCALAR)
 
     def judge(episodes: Episode, first: int) -> Judgement:
         keys = first + tf.range(episodes.support_y.shape[0], dtype=tf.int64)
         found = learner.map_compiled(one_task, (episodes, keys), signature, key=("judge", transductive, regression))
-        return Judgement(found.numpy(), None) if regression else Judgement(*(part.numpy() for part in found))
+        if regression:
+            return Judgement(found.numpy(), None)
+        values, predictions, losses = (part.numpy() for part in found)
+        return Judgement(values, predictions, losses if scores else None)
 
     return judge
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfmeta.core.words import counted
 from tfmeta.evaluation.scores import Score, confidence_interval
 
 
@@ -34,7 +35,7 @@ class PairedDifference(NamedTuple):
     def __str__(self):
         return (
             f"difference {100 * self.mean:+.2f} +- {100 * self.interval:.2f} points "
-            f"(in pairs, 95 % interval over {self.episodes} episodes)"
+            f"(in pairs, 95 % interval over {counted(self.episodes, 'episode')})"
         )
 
 

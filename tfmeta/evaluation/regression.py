@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tfmeta.core.words import counted
+
 
 @dataclasses.dataclass(frozen=True)
 class RegressionScore:
@@ -52,7 +54,7 @@ class RegressionScore:
     def __str__(self):
         return (
             f"{self.loss_name} {self.loss:.4g} +- {self.interval:.2g} ({in_words(self.k_shot)}-shot regression, 95 % "
-            f"interval over {self.episodes} episodes, {in_words(self.n_query)} queries a task, {self.data}, "
+            f"interval over {counted(self.episodes, 'episode')}, {queries_in_words(self.n_query)} a task, {self.data}, "
             f"{self.method}{settings_in_words(self.settings)}, batch norm: {self.batch_norm}, {self.model})"
         )
 
@@ -78,6 +80,11 @@ def restore_sizes(score, *names: str) -> None:
 def in_words(size: int | tuple[int, int]) -> str:
     """A size, or a range of them, "5 to 20"."""
     return f"{size[0]} to {size[1]}" if isinstance(size, tuple | list) else str(size)
+
+
+def queries_in_words(size: int | tuple[int, int]) -> str:
+    """A number of queries, or a range of them: "1 query", "5 to 20 queries"."""
+    return f"{in_words(size)} {'query' if size == 1 else 'queries'}"
 
 
 def settings_in_words(settings: dict[str, int | float]) -> str:

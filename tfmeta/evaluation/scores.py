@@ -12,10 +12,11 @@ import tensorflow as tf
 from tfmeta.core import casting
 from tfmeta.core.episode import Episode
 from tfmeta.core.validation import check_flags, check_sizes
+from tfmeta.core.words import counted
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.evaluation.details import ScoreDetails, Tally
 from tfmeta.evaluation.judges import hits_of, judge_of, method_of
-from tfmeta.evaluation.regression import RegressionScore, in_words, restore_sizes, settings_in_words
+from tfmeta.evaluation.regression import RegressionScore, in_words, queries_in_words, restore_sizes, settings_in_words
 from tfmeta.evaluation.streams import Sizes, check_meta_batch, meta_batches
 from tfmeta.tasks.sampling import episode_dataset
 from tfmeta.tasks.sizes import Size, checked_sizes
@@ -73,6 +74,10 @@ class Score:
         batch_norm: which statistics batch norm used for queries.
         seed: seed of the episodes; `None` of given episodes, whose seed is not known.
         model: always a single model, never an ensemble.
+        loss: mean over episodes of the learner's mean loss on an episode's queries, cross-entropy unless the learner
+            was given another; `None` where there is none: of methods without a loss, of models that are no tfmeta
+            learners, and of scores that were written without one.
+        loss_interval: half the width of the 95 % confidence interval of the loss over episodes, or `None`.
         details: accuracies of episodes `[episodes]` and classes, and the confusion matrix, on request; else `None`.
 
     Raises:
@@ -94,6 +99,8 @@ class Score:
     batch_norm: str
     seed: int | None
     model: str = "single model"
+    loss: float | None = None
+    loss_interval: float | None = None
     details: ScoreDetails | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self):
@@ -108,14 +115,15 @@ class Score:
         seed = "" if self.seed is None else f", seed {self.seed}"
         return (
             f"accuracy {100 * self.accuracy:.2f} % +- {100 * self.interval:.2f} ({in_words(self.n_way)}-way "
-            f"{in_words(self.k_shot)}-shot, 95 % interval over {self.episodes} episodes, {in_words(self.n_query)} "
-            f"queries a class, {self.data}, {self.method}{settings_in_words(self.settings)}, batch norm: "
-            f"{self.batch_norm}, {self.model}{seed})"
+            f"{in_words(self.k_shot)}-shot, 95 % interval over {counted(self.episodes, 'episode')}, "
+            f"{queries_in_words(self.n_query)} a class, {self.data}, {self.method}{settings_in_words(self.settings)}, "
+            f"batch norm: {self.batch_norm}, {self.model}{seed})"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON; `details` only where they were asked for."""
+        """All fields, ready for JSON; `details` only where they were asked for, the loss only where there is one."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields = {name: x for name, x in fields.items() if x is not None or name not in ("loss", "loss_interval")}
         fields["settings"] = dict(self.settings)
         details = fields.pop("details")
         return fields if details is None else fields | {"details": details.to_dict()}
@@ -179,13 +187,16 @@ def evaluate(
         stream, asked = _drawn(learner, data, {"n_way": n_way, "k_shot": k_shot, "n_query": n_query}, episodes, seed)
     sizes, tally = Sizes(), Tally(None if given else data.class_names)
     found: list[np.ndarray] = []
+    found_losses: list[np.ndarray] = []
     done = 0
     for meta_batch, ids in stream:
         sizes.add(check_meta_batch(meta_batch, learner, hits))
-        values, predictions = judge.of(meta_batch, done)
+        values, predictions, losses = judge.of(meta_batch, done)
         kept = len(values) if given else min(len(values), episodes - done)
         found.append(values[:kept])
         done += kept
+        if losses is not None:
+            found_losses.append(losses[:kept])
         if not regression:
             classes = None if ids is None else ids.classes.numpy()[:kept]
             labels = np.stack([hits.label(y) for y in meta_batch.query_y[:kept]])
@@ -209,12 +220,22 @@ def evaluate(
         return RegressionScore(loss=float(values.mean()), loss_name=judge.loss_name, losses=losses, **common)
     if tally.undefined:
         warnings.warn(
-            f"the outputs are not numbers for {tally.undefined} queries of {len(values)} episodes and count as wrong; "
+            f"the outputs are not numbers for {counted(tally.undefined, 'query', 'queries')} of "
+            f"{counted(len(values), 'episode')}, which is counted as wrong; "
             "has the learner's loss run to infinity?",
             stacklevel=2,
         )
     kept_details = tally.details(values) if details else None
+    common |= _loss(found_losses)
     return Score(accuracy=float(values.mean()), seed=None if given else seed, details=kept_details, **common)
+
+
+def _loss(found: list[np.ndarray]) -> dict[str, float]:
+    """The fields of a score's loss, none where there is no loss."""
+    if not found:
+        return {}
+    losses = np.concatenate(found).astype(np.float64)
+    return {"loss": float(losses.mean()), "loss_interval": float(confidence_interval(losses))}
 
 
 def _example(data):

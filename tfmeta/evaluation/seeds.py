@@ -77,7 +77,7 @@ def mean_over_seeds(
     if not curves:
         name = "accuracy" if isinstance(first, Score) else "loss"
         mean, half = _mean([getattr(one, name) for one in found])
-        own = {"seed": None, "details": None} if isinstance(first, Score) else {"losses": None}
+        own = {"seed": None, "details": None, **_loss(found)} if isinstance(first, Score) else {"losses": None}
         model = f"mean of {n} trainings and its 95 % interval over them"
         return dataclasses.replace(first, **{name: float(mean)}, interval=float(half), model=model, **own)
     if len({frozenset(one.mean) for one in found}) > 1:
@@ -89,6 +89,15 @@ def mean_over_seeds(
         interval={name: half for name, (_, half) in both.items()},
         over=f"{n} trainings",
     )
+
+
+def _loss(scores: Sequence[Score]) -> dict[str, float | None]:
+    """The mean loss of trainings of which each has one."""
+    losses = [score.loss for score in scores]
+    if None in losses:
+        return {"loss": None, "loss_interval": None}
+    mean, half = _mean(losses)
+    return {"loss": float(mean), "loss_interval": float(half)}
 
 
 def _mean(values) -> tuple[np.ndarray, np.ndarray]:
