@@ -95,3 +95,37 @@ def test_pretrained_learners_know_theirs():
     assert learner.input_scale[:2] == (0.0, 1.0)
     with pytest.raises(ValueError, match=r"scaled as in training, from 0 to 1. Received: support_x from 0 to 255"):
         learner.adapt(255 * np.tile(ink(), (1, 4, 4, 1))[:, :28, :28], Y)
+
+
+def encoder():
+    return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(4)])
+
+
+EMBEDDERS = {
+    "prototypical": lambda: tfmeta.PrototypicalNetwork(encoder()),
+    "matching": lambda: tfmeta.MatchingNetwork(encoder()),
+    "nearest neighbour": lambda: tfmeta.NearestNeighbour(encoder()),
+}
+
+
+@pytest.mark.parametrize("make", EMBEDDERS.values(), ids=EMBEDDERS)
+def test_embed_refuses_what_an_adapted_model_refuses_in_the_same_words(make):
+    learner = make()
+    learner.embed(255 * ink())  # of a learner that has seen no images nobody knows the range
+    learner.compile("sgd")
+    y = np.array([Y, Y], np.int32)
+    images = ink(batch=2)
+    images[0, 0, 0, 0] = 1.0
+    learner.fit(tfmeta.Episode(images, y, images, y), verbose=0)
+    adapted = learner.adapt(images[0], Y)
+    wrong = (255 * images[0], (255 * images[0]).astype(np.uint8), -images[0], tf.constant(255 * images[0]))
+    for x in wrong:
+        with pytest.raises(ValueError, match="images must be scaled as in training") as caught:
+            learner.embed(x)
+        with pytest.raises(tf.errors.InvalidArgumentError) as other:
+            adapted(tf.cast(x, tf.float32))
+        assert str(caught.value).split(" Received")[0] in str(other.value)
+    for fine in (images[0], 1.4 * images[0], 0 * images[0]):
+        adapted(fine)
+        learner.embed(fine)
+    assert tf.function(learner.embed)(tf.constant(images[0])).shape == learner.embed(images[0]).shape

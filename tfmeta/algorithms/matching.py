@@ -17,6 +17,7 @@ from tfmeta.training import copies, network_checks
 from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
+from tfmeta.training.scale import check_range
 
 # Log of the smallest normal float32.
 _LEAST = math.log(2.0**-126)
@@ -187,7 +188,8 @@ class MatchingNetwork(EpisodicLearner):
             context.build((None, *shape))
 
     def embed(self, x: tf.Tensor) -> tf.Tensor:
-        """Embeddings `[batch, dim]` of inputs `[batch, ...]`, in inference mode."""
+        """Embeddings `[batch, dim]` of inputs `[batch, ...]` in the range of training, in inference mode."""
+        check_range(self.input_scale, x)
         return embed(self.encoder, x)
 
     @property

@@ -13,6 +13,7 @@ from tfmeta.training import copies, network_checks
 from tfmeta.training.comparison import embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
+from tfmeta.training.scale import check_range
 
 
 def nearest_of_class(similarities: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:
@@ -86,7 +87,8 @@ class NearestNeighbour(EpisodicLearner):
         self.encoder, self.distance = encoder, distance
 
     def embed(self, x: tf.Tensor) -> tf.Tensor:
-        """Embeddings `[batch, dim]` or pixels `[batch, dim]` of inputs `[batch, ...]`."""
+        """Embeddings `[batch, dim]` or pixels `[batch, dim]` of inputs `[batch, ...]`, in the range of training."""
+        check_range(self.input_scale, x)
         return embed(self.network, x)
 
     @property

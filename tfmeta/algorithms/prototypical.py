@@ -12,6 +12,7 @@ from tfmeta.training import copies, network_checks
 from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
+from tfmeta.training.scale import check_range
 
 
 def compute_prototypes(embeddings: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor) -> tf.Tensor:
@@ -98,7 +99,8 @@ class PrototypicalNetwork(EpisodicLearner):
         self.encoder = encoder
 
     def embed(self, x: tf.Tensor) -> tf.Tensor:
-        """Embeddings `[batch, dim]` of inputs `[batch, ...]`, in inference mode."""
+        """Embeddings `[batch, dim]` of inputs `[batch, ...]` in the range of training, in inference mode."""
+        check_range(self.input_scale, x)
         return embed(self.encoder, x)
 
     @property

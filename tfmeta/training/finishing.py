@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.training.copies import followed_by
-from tfmeta.training.scale import Scale, limits
+from tfmeta.training.scale import Scale, between, limits
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -39,10 +39,9 @@ class InputRange(keras.layers.Layer):
     def call(self, x):
         """The inputs `[batch, ...]` themselves."""
         least, largest = (tf.cast(end, tf.float32) for end in (tf.reduce_min(x), tf.reduce_max(x)))
-        words = "images must be scaled as in training (tfmeta.datasets.load_images does), and lie between"
         checked = tf.debugging.Assert(
             (self.low <= least) & (largest <= self.high),
-            [f"{words} {self.low:.3g} and {self.high:.3g}. Received: images from", least, "to", largest],
+            [between(self.low, self.high), least, "to", largest],
         )
         with tf.control_dependencies([] if checked is None else [checked]):
             return tf.identity(x)

@@ -62,6 +62,38 @@ def limits(seen: Scale) -> tuple[float, float]:
     return seen.low - room / 5, seen.high + room
 
 
+def between(low: float, high: float) -> str:
+    """The message to those whose images lie elsewhere, up to the numbers that were received.
+
+    Args:
+        low: the smallest number that is let through.
+        high: the largest one.
+
+    Returns:
+        Text that ends in "Received: images from".
+    """
+    words = "images must be scaled as in training (tfmeta.datasets.load_images does), and lie between"
+    return f"{words} {low:.3g} and {high:.3g}. Received: images from"
+
+
+def check_range(seen: Scale | None, x: Any) -> None:
+    """Refuse what an adapted model refuses, images in another range than those of training; says nothing in a graph.
+
+    Args:
+        seen: the scale of the images of training; None where none were seen.
+        x: inputs `[batch, ...]`.
+
+    Raises:
+        ValueError: naming the range and what was received.
+    """
+    if seen is None or seen.high <= 0 or not tf.executing_eagerly():
+        return
+    low, high = limits(seen)
+    now = scale_of(tf.convert_to_tensor(x))
+    if not (low <= now.low and now.high <= high):
+        raise ValueError(f"{between(low, high)} {now.low:.3g} to {now.high:.3g}")
+
+
 def check_scale(seen: Scale | None, x: Any) -> None:
     """Refuse images in another range than those of training, and warn where black and white are swapped.
 
