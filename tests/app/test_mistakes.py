@@ -19,6 +19,16 @@ MISTAKES = {
         ["train", "--method", "mmal"],
         ["maml, fomaml, reptile", "Did you mean 'maml'?", "method='mmal'"],
     ),
+    "a preset's name of a method": (["train", "--method", "protonet"], ["Did you mean 'prototypical'?"]),
+    "a preset with the method's name": (
+        ["train", "--preset", "prototypical-omniglot-5w1s"],
+        ["Did you mean 'protonet-omniglot-5w1s'?"],
+    ),
+    "a pretrained learner with the method's name": (
+        ["evaluate", "prototypical-omniglot-5w1s"],
+        ["Did you mean 'protonet-omniglot-5w1s'?"],
+    ),
+    "a method's words in a comparison": (["compare", "maml", "matching-networks"], ["Did you mean 'matching'?"]),
     "unknown option of a method": (
         ["train", "--method", "maml++", "--set", "colour=red"],
         ["options of maml++ are multi_step_loss (int), ", "Received: colour='red'"],

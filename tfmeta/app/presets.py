@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tfmeta.app.methods import RECIPES
+from tfmeta.app.methods import RECIPES, other_preset_names
 from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.recipes.recipe import COLUMNS, Recipe
 from tfmeta.app.settings import TrainSettings
@@ -86,7 +86,7 @@ def preset(name: str) -> Preset:
     """
     if name in PRESETS:
         return PRESETS[name]
-    hint = did_you_mean(name, PRESETS)
+    hint = did_you_mean(name, PRESETS, other_preset_names(PRESETS))
     others = [known for known in PRESETS if "-omniglot-" not in known]
     methods = [recipe.preset or recipe.method for recipe in RECIPES.values()]
     raise ValueError(

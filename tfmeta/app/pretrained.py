@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfmeta.app.methods import other_preset_names
 from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.settings import TrainSettings
 from tfmeta.machine import command, files
@@ -70,7 +71,7 @@ def pretrained_card(name: str) -> Card:
     """
     names = pretrained_names()
     if name not in names:
-        hint = did_you_mean(name, names)
+        hint = did_you_mean(name, names, other_preset_names(names))
         raise ValueError(f"name must be one of {', '.join(names)}.{hint} Received: name={name!r}")
     files.check_sum(FOLDER / f"{name}.json")
     return Card(**json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8")))

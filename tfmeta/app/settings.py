@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfmeta.app import readers
-from tfmeta.app.methods import RECIPES
+from tfmeta.app.methods import OTHER_NAMES, RECIPES
 from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.recipes.recipe import Recipe
 
@@ -64,7 +64,7 @@ class TrainSettings:
         readers.fractions,
     )  # fmt: skip
     n_way: int = _setting(5, "Classes in an episode, in training and when scored.")
-    train_way: int | None = _setting(None, "Classes in a training episode where they differ (ProtoNet: 60).")
+    train_way: int | None = _setting(None, "Classes in a training episode where they differ (prototypical: 60).")
     k_shot: int = _setting(1, "Support images per class.")
     train_shot: int | None = _setting(None, "Support images per class in training where they differ (Reptile: more).")
     n_query: int = _setting(1, "Query images per class in training.")
@@ -97,7 +97,7 @@ class TrainSettings:
             value = getattr(self, field.name)
             if (allowed := field.metadata.get("choices")) and value not in allowed:
                 raise ValueError(
-                    f"{field.name} must be one of {', '.join(allowed)}.{did_you_mean(value, allowed)} "
+                    f"{field.name} must be one of {', '.join(allowed)}.{did_you_mean(value, allowed, OTHER_NAMES)} "
                     f"Received: {field.name}={value!r}"
                 )
             if read := field.metadata.get("read"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from tfmeta.app import pretrained, readers
+from tfmeta.app.methods import other_preset_names
 from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.settings import TrainSettings, check_dataset
 from tfmeta.machine import command
@@ -88,9 +89,10 @@ def check_run(run: Path) -> None:
         return
     if run.exists():
         check_run_folder(run)
+    names = pretrained.pretrained_names()
     raise FileNotFoundError(
         "a run must be a folder with a settings.json, or a pretrained learner such as maml-quickstart."
-        f"{did_you_mean(run, pretrained.pretrained_names())} Received: {run}, which is neither"
+        f"{did_you_mean(run, names, other_preset_names(names))} Received: {run}, which is neither"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from tfmeta.app.commands import common
+from tfmeta.app.methods import OTHER_NAMES
 from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.settings import METHODS, TrainSettings, check_dataset
 from tfmeta.machine import command
@@ -62,7 +63,8 @@ def _parts(words: list[str], shots: list[str] | None) -> tuple[list[str], list[i
     for name in names:
         if name not in METHODS:
             raise ValueError(
-                f"methods must be among {', '.join(METHODS)}.{did_you_mean(name, METHODS)} Received: {name!r}"
+                f"methods must be among {', '.join(METHODS)}.{did_you_mean(name, METHODS, OTHER_NAMES)} "
+                f"Received: {name!r}"
             )
     texts = [text for word in shots or ["1"] for text in word.split(",")] + late
     for text in texts:
