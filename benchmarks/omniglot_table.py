@@ -24,8 +24,6 @@ from tfmeta.plotting import method_style
 
 # preset's name of a method -> its name in the tables, in their order
 LABELS = {recipe.preset or recipe.method: recipe.label for recipe in RECIPES.values()}
-# what texts call a method where figures and papers' tables have a shorter name
-WORDS = {"ProtoNet": "Prototypical network", "Matching Networks": "Matching network"}
 # methods that learn; the picture's axes begin at the worst of them
 LEARNED = {recipe.preset or recipe.method for recipe in RECIPES.values() if recipe.learns}
 # What normalises a query, as a score says it -> marker, whether it is filled, and its place in the picture's legend.
@@ -103,7 +101,7 @@ def front(rows):
         if name in found:
             score = percent(found[name]["scores"][0]).replace(" ", "\u00a0")
             paper = paper_text(name).replace(" ", "\u00a0")
-            lines.append(f"| {WORDS.get(label, label)} | {score} | {paper} |")
+            lines.append(f"| {label} | {score} | {paper} |")
     return "\n".join(lines)
 
 

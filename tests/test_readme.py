@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 import tfmeta
+from tests.helpers import tiny_settings
+from tfmeta.app.methods import RECIPES
 from tfmeta.datasets import Splits
 from tfmeta.training.episodic import EpisodicLearner
 
@@ -99,3 +101,33 @@ def test_the_algorithm_table_names_every_learner():
     ]
     assert learners
     assert [name for name in learners if not re.search(rf"^\| `{name}`", page, flags=re.M)] == []
+
+
+# What a row calls the class: how one writes it, and without arguments the name that tfmeta has it by.
+CLASSES = {
+    "maml": "MAML", "fomaml": "MAML(first_order=True)", "meta-sgd": "MetaSGD", "maml++": "MAMLPlusPlus", "anil": "ANIL",
+    "boil": "BOIL", "reptile": "Reptile", "proto-maml": "ProtoMAML", "prototypical": "PrototypicalNetwork",
+    "matching": "MatchingNetwork", "fine-tuning": "FineTunedClassifier", "nearest-neighbour": "NearestNeighbour",
+}  # fmt: skip
+
+
+def test_the_table_of_names_has_a_row_for_every_recipe(classes_of):
+    """Words, class, `--method` and the presets' name of one method stand in one row; the class is what it builds."""
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    part = page.split("## One method, four names")[1]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("| ")
+    ]
+    rows = {row[2].strip("`"): row for row in rows[1:] if not row[0].startswith("---")}
+    assert set(rows) == set(RECIPES) == set(CLASSES)
+    for method, recipe in RECIPES.items():
+        words, name, _, presets = rows[method]
+        assert words.split(",")[0] == recipe.label.split(",")[0]
+        assert name == f"`{CLASSES[method]}`"
+        learner = recipe.build(tiny_settings(method), classes_of([4] * 6))
+        assert type(learner) is getattr(tfmeta, CLASSES[method].split("(")[0])
+        assert getattr(learner, "first_order", False) is (method == "fomaml")
+        wanted = [f"{recipe.preset or method}-"]
+        if recipe.quickstart and recipe.preset:
+            wanted.append(f"{method}-quickstart")
+        assert [text.strip("` ") for text in presets.split(";")] == wanted

@@ -215,6 +215,6 @@ def test_the_table_of_orders_takes_the_papers_of_the_methods_that_were_run():
     # The paper of matching networks has no interval; 98.1 is then not clearly below MAML's 98.7 +- 0.4.
     rows.append({"cell": "matching-omniglot-5w1s", "scores": [{"accuracy": 0.98, "interval": 0.005}]})
     table = omniglot_order.orders(rows, omniglot_table.LABELS).splitlines()
-    ours, papers = "Matching Networks > ANIL > Reptile > MAML", "MAML ≈ Matching Networks ≈ Reptile"
+    ours, papers = "Matching network > ANIL > Reptile > MAML", "MAML ≈ Matching network ≈ Reptile"
     assert table[2] == f"| 5-way 1-shot | {ours} | {papers} | Reptile before MAML |"
     assert table[3] == "| 5-way 5-shot |  |  | - |"

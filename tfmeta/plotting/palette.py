@@ -44,6 +44,7 @@ _ALIASES = {
     "prototypicalnetworks": "ProtoNet",
     "matchingnetwork": "matching",
     "matchingnetworks": "matching",
+    "nearestneighbourpixels": "nearest neighbour",
     "nearestneighbor": "nearest neighbour",
     "finetunedclassifier": "fine-tuning",
     "jointtraining": "joint training",
@@ -63,7 +64,7 @@ def method_named(name: str) -> str | None:
 
     Args:
         name: a method's name in any spelling, a learner's class name or its label, such as `"ProtoNet"`,
-            `"PrototypicalNetwork"` or `"prototypical"`.
+            `"Prototypical network"`, `"PrototypicalNetwork"` or `"prototypical"`.
 
     Returns:
         Its name in `METHOD_COLOURS`, or `None` for any other name.

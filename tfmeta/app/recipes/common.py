@@ -24,7 +24,10 @@ SMALL = (
     "meta-batches of 4 tasks (20-way: 2) with 5 queries a class (20-way: 2) instead of 32 (16) with as many queries as "
     "shots: MAML was seen to learn more in the same time"
 )
-FALLING = "an outer rate that starts higher and falls to 0 along a cosine: MAML and ProtoNet learn more in fewer steps"
+FALLING = (
+    "an outer rate that starts higher and falls to 0 along a cosine: MAML and the prototypical network learn more in "
+    "fewer steps"
+)
 MEAN = "the inner rate is for the mean support loss; the authors' code sums over classes, so that their 0.4 is 2.0 here"
 UNTUNED = "the inner rate and the outer one are MAML's and were not tuned for this method"
 

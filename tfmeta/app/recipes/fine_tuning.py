@@ -28,7 +28,7 @@ RECIPES = (
     Recipe(
         method="fine-tuning",
         order=20,
-        label="fine-tuned classifier",
+        label="Fine-tuned classifier",
         source="Chen et al. (2019), section 3, 'Baseline'. https://arxiv.org/abs/1904.04232",
         build=_build,
         settings={

@@ -16,7 +16,7 @@ RECIPES = (
     Recipe(
         method="matching",
         order=30,
-        label="Matching Networks",
+        label="Matching network",
         source="Vinyals et al. (2016), section 4.1.1. https://arxiv.org/abs/1606.04080",
         build=_build,
         settings=common.EPISODES | {"epochs": 30},

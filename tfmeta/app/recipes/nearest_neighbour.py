@@ -16,7 +16,7 @@ RECIPES = (
     Recipe(
         method="nearest-neighbour",
         order=10,
-        label="nearest neighbour, pixels",
+        label="Nearest neighbour, pixels",
         source="Vinyals et al. (2016), table 1, row of raw pixels. https://arxiv.org/abs/1606.04080",
         build=_build,
         settings={"epochs": 1, "steps_per_epoch": 1},
