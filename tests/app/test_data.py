@@ -64,8 +64,8 @@ def test_a_part_that_there_is_not(tmp_path):
 @pytest.mark.parametrize(
     ("learner", "images", "message"),
     [
-        (1, 3, r"16x16 with 1 channels, .*; give --grayscale\. Received: dataset='own' of 16x16 with 3 channels$"),
-        ((1, 20), 1, r"20x20 with 1 channels, as .* training\. Received: dataset='own' of 16x16 with 1 channels$"),
+        (1, 3, r"16x16 with 1 channel, .*; give --grayscale\. Received: dataset='own' of 16x16 with 3 channels$"),
+        ((1, 20), 1, r"20x20 with 1 channel, as .* training\. Received: dataset='own' of 16x16 with 1 channel$"),
     ],
 )
 def test_images_that_do_not_fit_are_named_with_the_option(learner, images, message):

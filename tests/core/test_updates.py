@@ -199,7 +199,7 @@ def test_what_is_watched_and_kept_has_a_row_for_each_step(steps):
 def test_an_array_as_the_rate_of_sgd_is_refused():
     with pytest.raises(ValueError, match=r"must be one number; per_weight .* shape=\(3,\)"):
         sgd(np.full(3, 0.1))
-    with pytest.raises(ValueError, match=r"2 .* Received: inner_lr with 1 entries|for each of the 3 adapted"):
+    with pytest.raises(ValueError, match=r"2 .* Received: inner_lr with 1 entry|for each of the 3 adapted"):
         adapt(support_loss, THETA, per_weight([number(0.1)]), 1)
 
 

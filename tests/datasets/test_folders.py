@@ -162,7 +162,7 @@ def test_folders_without_an_image_are_named(folder):
 def test_a_folder_of_other_files_alone_says_so(tmp_path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "1.heic").write_text("an image that is not read")
-    with pytest.raises(ValueError, match=r"1 files are no images: 'cat/1.heic'. Received: path="):
+    with pytest.raises(ValueError, match=r"1 file is no image: 'cat/1.heic'. Received: path="):
         from_directory(tmp_path)
 
 

@@ -83,7 +83,7 @@ def test_two_shares_make_no_validation_part(twenty, n, fractions):
 def test_two_alphabets_make_two_parts_and_one_class_none(twenty):
     parts = split_classes(twenty.select(range(8)), (0.5, 0.5), by_alphabet=True)
     assert {len(set(part.alphabets)) for part in (parts.train, parts.test)} == {1}
-    with pytest.raises(ValueError, match=r"two parts need at least 2 classes.*Received: 1 classes in 'mine'"):
+    with pytest.raises(ValueError, match=r"two parts need at least 2 classes.*Received: 1 class in 'mine'"):
         split_classes(twenty.select([0]), (0.5, 0.5))
 
 

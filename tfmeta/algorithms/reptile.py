@@ -13,6 +13,7 @@ from tfmeta.core.episode import Episode
 from tfmeta.core.forward import Tensors, values
 from tfmeta.core.updates import adam, sgd
 from tfmeta.core.validation import check_flags, check_number, check_rate, check_sequence, check_steps
+from tfmeta.core.words import counted
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Run, TaskLoss
 from tfmeta.training.network_checks import check_network
@@ -41,7 +42,8 @@ def reptile_update(params: Tensors, fast_weights: Tensors, outer_lr: float | tf.
     check_rate("outer_lr", outer_lr)
     if len(params) != len(fast_weights):
         raise ValueError(
-            f"fast_weights must be {len(params)} tensors, like params. Received: fast_weights with {len(fast_weights)}"
+            f"fast_weights must be {counted(len(params), 'tensor')}, like params. "
+            f"Received: fast_weights with {len(fast_weights)}"
         )
     return [w + outer_lr * tf.reduce_mean(f - w, axis=0) for w, f in zip(params, fast_weights, strict=True)]
 
@@ -66,7 +68,8 @@ def mini_batch(n: int | tf.Tensor, batch_size: int, step: tf.Tensor, seed: tf.Te
     """
     if isinstance(n, int) and batch_size > n:
         raise ValueError(
-            f"a mini-batch must be at most the {n} support images of an episode. Received: batch_size={batch_size}"
+            f"a mini-batch must be at most the {counted(n, 'support image')} of an episode. "
+            f"Received: batch_size={batch_size}"
         )
     n, step = tf.cast(n, tf.int32), tf.cast(step, tf.int32)
     places = step * batch_size + tf.range(batch_size)
@@ -216,5 +219,6 @@ class Reptile(EpisodicLearner):
         size, n_support = getattr(self, name), episode.support_y.shape[1]
         if None not in (size, n_support) and size > n_support:
             raise ValueError(
-                f"{name} must be at most the {n_support} support images of an episode. Received: {name}={size}"
+                f"{name} must be at most the {counted(n_support, 'support image')} of an episode. "
+                f"Received: {name}={size}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfmeta.core.words import counted
 from tfmeta.datasets import ImageClasses
 from tfmeta.evaluation import Score
 from tfmeta.tasks.sampling import episode_dataset
@@ -25,7 +26,7 @@ def note(score: Score, classes: ImageClasses) -> str:
         return ""
     images = _query_images(score, classes)
     return (
-        f"note: this rests on {classes.n_classes} classes and {images} distinct query images"
+        f"note: this rests on {counted(classes.n_classes, 'class', 'classes')} and {images} distinct query images"
         + (f", asked {queries / images:.0f} times each" if queries >= 2 * images else "")
         + "; other classes may score differently, beyond the interval"
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tfmeta.app import building, presets, runs
 from tfmeta.app.settings import TrainSettings
+from tfmeta.core.words import counted
 from tfmeta.datasets import ImageClasses, Splits
 from tfmeta.evaluation import AdaptationCurve, Score, adaptation_curve, mean_over_seeds
 from tfmeta.machine import files
@@ -149,7 +150,11 @@ def table(means: dict[tuple[str, int], Score]) -> str:
         for method in dict.fromkeys(method for method, _ in means)
     ]
     ruler = "| --- |" + " ---: |" * len(shots)
-    what = first.model if first.model != "single model" else f"one training, interval over {first.episodes} episodes"
+    what = (
+        first.model
+        if first.model != "single model"
+        else f"one training, interval over {counted(first.episodes, 'episode')}"
+    )
     return "\n".join([f"| Method | {head} |", ruler, *rows, "", f"{first.data}; {what}.", ""])
 
 

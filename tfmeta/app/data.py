@@ -9,6 +9,7 @@ import numpy as np
 
 from tfmeta import datasets
 from tfmeta.app.settings import DATASETS, TrainSettings, check_dataset
+from tfmeta.core.words import counted
 from tfmeta.datasets import ImageClasses, Splits
 
 
@@ -129,7 +130,7 @@ def fitted(classes: ImageClasses, learner, name: str) -> ImageClasses:
     if found[:2] == wanted[:2] and (found[2], wanted[2]) == (1, 3):
         grey = np.repeat(classes.images, 3, axis=-1)
         return ImageClasses(grey, classes.labels, classes.class_names, classes.alphabets, classes.name)
-    in_words = [f"{height}x{width} with {channels} channels" for height, width, channels in (wanted, found)]
+    in_words = [f"{height}x{width} with {counted(channels, 'channel')}" for height, width, channels in (wanted, found)]
     folder = name not in DATASETS
     advice = "; give --grayscale" if folder and wanted[2] == 1 < found[2] and found[:2] == wanted[:2] else ""
     raise ValueError(f"images must be {in_words[0]}, as those of the learner's training{advice}. "

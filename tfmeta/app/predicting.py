@@ -13,6 +13,7 @@ import numpy as np
 from tfmeta.app import data
 from tfmeta.app.building import Learner
 from tfmeta.app.settings import TrainSettings
+from tfmeta.core.words import counted
 from tfmeta.datasets.folders import LITTER, _files_by_class
 from tfmeta.datasets.loading import read_images
 from tfmeta.datasets.picture_files import is_picture
@@ -89,8 +90,8 @@ def _check_ways(learner: Learner, settings: TrainSettings, classes: dict) -> Non
     if not learner.sizes_depend_on_data and len(classes) != settings.n_way:
         raise ValueError(
             f"support must have {settings.n_way} classes, because the network of {type(learner).__name__} has "
-            f"{settings.n_way} outputs (n_way={settings.n_way}); a prototypical network takes any number. "
-            f"Received: {len(classes)} classes, {', '.join(map(repr, list(classes)[:5]))}"
+            f"{counted(settings.n_way, 'output')} (n_way={settings.n_way}); a prototypical network takes any number. "
+            f"Received: {counted(len(classes), 'class', 'classes')}, {', '.join(map(repr, list(classes)[:5]))}"
             + (", ..." if len(classes) > 5 else "")
         )
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfmeta.core.forward import Tensors, full_precision
 from tfmeta.core.validation import check_rate, check_sequence, check_steps
+from tfmeta.core.words import counted
 
 # Adam's second-moment decay and its guard against division by zero, TensorFlow's values.
 _BETA_2, _EPSILON = 0.999, 1e-8
@@ -266,7 +267,7 @@ def inner_rates(rates: Tensors, params: Tensors) -> list[tf.Tensor]:
     if len(rates) != len(params):
         raise ValueError(
             f"inner_lr must have one rate for each of the {len(params)} adapted parameter tensors. "
-            f"Received: inner_lr with {len(rates)} entries"
+            f"Received: inner_lr with {counted(len(rates), 'entry', 'entries')}"
         )
     rates = [number(rate, weight.dtype) for rate, weight in zip(rates, params, strict=True)]
     for i, (rate, weight) in enumerate(zip(rates, params, strict=True)):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfmeta.core.words import counted
 from tfmeta.datasets.pixels import channels_last_fault
 
 
@@ -166,7 +167,8 @@ class ImageClasses:
         )
 
     def __repr__(self):
-        return f"ImageClasses({self.name!r}, {self.n_classes} classes, {len(self.images)} images {self.image_shape})"
+        size = f"{counted(self.n_classes, 'class', 'classes')}, {counted(len(self.images), 'image')}"
+        return f"ImageClasses({self.name!r}, {size} {self.image_shape})"
 
 
 class Splits(NamedTuple):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tfmeta.core.validation import check_flags
+from tfmeta.core.words import counted
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.datasets.images import _from_arrays
 from tfmeta.datasets.picture_files import is_picture, read_picture
@@ -167,7 +168,11 @@ def _files_by_class(root: Path) -> tuple[dict[str, list[Path]], list[Path], list
     loose = files.pop("", None)
     if not files:
         hint = f"; {loose[0].name!r} lies in no class folder" if loose else ""
-        hint += f"; {len(others)} files are no images: {_some(others, root)}" if others else ""
+        hint += (
+            f"; {counted(len(others), 'file is no image', 'files are no images')}: {_some(others, root)}"
+            if others
+            else ""
+        )
         raise ValueError(
             f"path must hold a folder of images per class, such as PNG, JPEG, WebP or TIFF files{hint}. "
             f"Received: path={str(root)!r}"

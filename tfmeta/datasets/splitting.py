@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfmeta.core.validation import check_flags
+from tfmeta.core.words import counted
 from tfmeta.datasets.classes import ImageClasses, Splits
 
 
@@ -53,13 +54,13 @@ def split_classes(
         raise ValueError(f"seed must be an integer of at least 0. Received: seed={seed!r}")
     groups = np.array(classes.alphabets) if by_alphabet else np.arange(classes.n_classes)
     distinct = np.unique(groups)
-    unit = "alphabets" if by_alphabet else "classes"
+    unit = ("alphabet", "alphabets") if by_alphabet else ("class", "classes")
     if len(distinct) < len(shares):
         fewer = "; without a validation part 2 are enough: fractions=(0.5, 0.5)" if len(distinct) == 2 else ""
         words = {2: "two", 3: "three"}[len(shares)]
         raise ValueError(
-            f"{words} parts need at least {len(shares)} {unit}, because no class is in two{fewer}. "
-            f"Received: {len(distinct)} {unit} in {classes.name!r}"
+            f"{words} parts need at least {len(shares)} {unit[1]}, because no class is in two{fewer}. "
+            f"Received: {counted(len(distinct), *unit)} in {classes.name!r}"
         )
     order = np.random.default_rng(seed).permutation(distinct)
     # At least one each; what rounding leaves over goes to train.

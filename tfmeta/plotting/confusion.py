@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmeta.core.validation import check_sizes
+from tfmeta.core.words import counted
 from tfmeta.evaluation.scores import Score
 from tfmeta.plotting.palette import axes_or_new
 
@@ -73,7 +74,7 @@ def plot_confusion(score: Score, ax: Axes | None = None, *, max_classes: int = 1
     if new:
         ax.figure.colorbar(image, ax=ax, label="% of the true class's queries")
     which = f"{len(names)} classes" if len(names) == len(asked) else f"the {len(names)} hardest of {len(asked)} classes"
-    ax.set_title(f"{which}, {score.episodes} episodes", fontsize="medium")
+    ax.set_title(f"{which}, {counted(score.episodes, 'episode')}", fontsize="medium")
     return ax
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfmeta.core.episode import Episode
 from tfmeta.core.validation import check_steps
+from tfmeta.core.words import counted
 from tfmeta.plotting.palette import BEFORE, COLOURS, METHOD_COLOURS, axes_or_new, method_named
 from tfmeta.training.episodic import EpisodicLearner
 
@@ -66,6 +67,6 @@ def plot_regression(
         ax.plot(grid, curves[step], "-", color=own, alpha=alpha, label=f"after {step} inner step{'s' * (step > 1)}")
     ax.set_xlabel("x")
     ax.set_ylabel("y")
-    ax.set_title(f"{learner.label}, {len(support_x)} support points", fontsize="medium")
+    ax.set_title(f"{learner.label}, {counted(len(support_x), 'support point')}", fontsize="medium")
     ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfmeta.core.episode import Episode
 from tfmeta.core.streams import as_stream
 from tfmeta.core.validation import check_flags, check_seed, check_sizes, check_steps
+from tfmeta.core.words import counted
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.datasets.fingerprint import fingerprint
 from tfmeta.machine import threads
@@ -73,9 +74,10 @@ def _check_supply(data: ImageClasses, n_way: Size, k_shot: Size, n_query: Size) 
             else f"k_shot can be at most {max(1, data.counts[poorest] - 1)}, of classes with an image more"
         )
         raise ValueError(
-            f"class {data.class_names[poorest]!r} has {data.counts[poorest]} images, but k_shot={largest(k_shot)} + "
-            f"n_query={largest(n_query)} need {needed} ({short} of {data.n_classes} classes are too small); "
-            f"{most}. Received: k_shot={k_shot}, n_query={n_query}"
+            f"class {data.class_names[poorest]!r} has {counted(data.counts[poorest], 'image')}, but "
+            f"k_shot={largest(k_shot)} + n_query={largest(n_query)} need {needed} "
+            f"({short} of {data.n_classes} classes are too small); {most}. "
+            f"Received: k_shot={k_shot}, n_query={n_query}"
         )
 
 

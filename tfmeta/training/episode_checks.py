@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode, count_classes
+from tfmeta.core.words import counted
 from tfmeta.training import outputs, scale
 from tfmeta.training.network_checks import known_shape
 from tfmeta.training.outputs import Outputs
@@ -191,7 +192,9 @@ def check_finite(episode: Episode) -> None:
         for tensor in tf.nest.flatten(nest):
             if tensor.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(tensor))):
                 bad = int(tf.reduce_sum(tf.cast(~tf.math.is_finite(tensor), tf.int64)))
-                raise ValueError(f"{name} must be finite. Received: {name} with {bad} NaN or infinite values")
+                raise ValueError(
+                    f"{name} must be finite. Received: {name} with {counted(bad, 'NaN or infinite value')}"
+                )
 
 
 def check_episode(learner, episode: Episode, training: bool) -> None:
