@@ -148,3 +148,15 @@ def test_a_learner_without_a_run_has_no_log_and_nothing_is_written_where_the_cla
     assert not (tmp_path / "out").exists()
     paths = pictures.draw_run(None, prototypical, tiny, tmp_path / "out", n_way=3, k_shot=1)
     assert [path.name for path in paths] == ["episode.png", "embedding.png"]
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 30])
+def test_epochs_are_whole_numbers_however_few(tmp_path, monkeypatch, epochs):
+    rows = "".join(f"{k},0.5,1.0,2.0,0.4,1.0\n" for k in range(epochs))
+    (tmp_path / "log.csv").write_text("epoch,accuracy,loss,seconds,val_accuracy,val_loss\n" + rows)
+    monkeypatch.setattr(pictures, "save", lambda axes, path, force: axes)
+    axes = pictures.draw_log(tmp_path / "log.csv", tmp_path / "log.png")
+    low, high = axes.get_xlim()
+    shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert shown
+    assert all(tick == round(tick) for tick in shown)

@@ -164,7 +164,7 @@ def draw_log(log: Path, path: Path, *, force=False) -> Path:
         axes.plot(epochs, validation, "-o", color=COLOURS[0], label="validation episodes")
     axes.set_xlabel("epoch")
     axes.set_ylabel("query accuracy (%)")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.legend(frameon=False)
     return save(axes, path, force=force)
 
