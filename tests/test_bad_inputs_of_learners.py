@@ -211,6 +211,12 @@ LEARNING += [
     ("evaluate empty", lambda s: tfmeta.evaluate(s.maml, s.data.take(0)), V, "Received: an empty dataset"),
     ("curve of metrics", lambda s: tfmeta.adaptation_curve(s.proto, s.batch), T, "Received: learner of type Proto"),
     ("curve of 0", lambda s: tfmeta.adaptation_curve(s.maml, s.batch, 0), V, "Received: inner_steps=0"),
+    (
+        "curve of a task",
+        lambda s: tfmeta.adaptation_curve(s.maml, s.task),
+        V,
+        r"episodes must.*\[episode\].*Rec",
+    ),
     ("curve of None", lambda s: tfmeta.adaptation_curve(s.maml, None), T, "Received: episodes of type NoneType"),
     ("Score of 95", lambda s: tfmeta.Score(95.0, *[0] * 10), V, "share from 0 to 1. Received: accuracy=95.0"),
     ("Score of None", lambda s: tfmeta.Score(*[None] * 11), V, "Received: accuracy=None"),

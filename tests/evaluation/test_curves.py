@@ -161,7 +161,7 @@ def test_accuracy_is_said_in_per_cent_and_a_curve_is_frozen():
     half = {"query_loss": np.array([0.1, 0.1]), "query_accuracy": np.array([0.02, 0.013])}
     curve = AdaptationCurve(mean=mean, interval=half, episodes=100, label="FOMAML")
     assert str(curve) == (
-        "FOMAML: query accuracy 25 +- 2 % before, 87.5 +- 1.3 % after 1 inner steps (95 % interval over 100 episodes)"
+        "FOMAML: query accuracy 25 +- 2 % before, 87.5 +- 1.3 % after 1 inner step (95 % interval over 100 episodes)"
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         curve.episodes = 5
@@ -182,7 +182,7 @@ def test_bad_episodes_are_named(stream, waves):
         tfmeta.adaptation_curve(learner, pairs)
     with pytest.raises(ValueError, match=r"takes inputs of shape \(16, 16, 1\). Received: support_x with \(1,\)"):
         tfmeta.adaptation_curve(learner, waves.take(1))
-    with pytest.raises(ValueError, match=r"must be \[meta_batch_size, n, ...\].*support_y with shape=\(6,\)"):
+    with pytest.raises(ValueError, match=r"must have a meta-batch axis.*\[episode\].*support_y with shape=\(6,\)"):
         tfmeta.adaptation_curve(learner, task(next(iter(stream))))  # one task, without a meta-batch axis
 
 

@@ -29,6 +29,7 @@ def test_three_accuracies_by_hand():
     assert mean.accuracy == pytest.approx(0.9)
     assert mean.interval == pytest.approx(4.303 * 0.1 / 3**0.5)
     assert "mean of 3 trainings and its 95 % interval over them" in str(mean)
+    assert "1-shot, 600 episodes each, 15 queries" in str(mean), "the interval is not over episodes"
     assert (mean.seed, mean.details, mean.method) == (None, None, "MAML")
 
 
@@ -45,6 +46,7 @@ def test_two_losses_by_hand():
     mean = tfmeta.mean_over_seeds([loss(1.0), loss(3.0)])
     assert mean.loss == 2.0
     assert mean.interval == pytest.approx(12.706 * 2**0.5 / 2**0.5)
+    assert "regression, 10 episodes each, 5 queries" in str(mean)
 
 
 def test_curves_are_averaged_step_by_step():

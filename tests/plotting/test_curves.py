@@ -54,6 +54,14 @@ def test_regression_falls_back_to_the_loss_and_one_episode_has_no_band():
     assert_whole(ax)
 
 
+def test_a_score_with_a_loss_is_a_band_among_losses():
+    score = tfmeta.Score(0.5, 0.1, 9, 5, 1, 15, "tiny", "ANIL", {}, "none", 0, loss=0.75, loss_interval=0.05)
+    ax = tfmeta.plot_adaptation_curve([curve(), score], quantity="loss", show_support=False)
+    line = next(line for line in ax.lines if line.get_label() == "ANIL")
+    assert set(line.get_ydata()) == {0.75}
+    assert ax.patches[-1].get_extents().transformed(ax.transData.inverted()).y0 == pytest.approx(0.70)
+
+
 def test_bad_curves_are_named():
     with pytest.raises(ValueError, match=r"at least one AdaptationCurve. Received: an empty sequence"):
         tfmeta.plot_adaptation_curve([])

@@ -12,6 +12,7 @@ from tfmeta.core.validation import check_sizes
 from tfmeta.core.words import counted
 from tfmeta.evaluation.scores import confidence_interval
 from tfmeta.evaluation.streams import meta_batches
+from tfmeta.training.episode_checks import check_meta_batch_axis
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.judging import path_names
 
@@ -112,6 +113,8 @@ def adaptation_curve(
         )
     check_sizes(inner_steps=inner_steps, at_most=at_most)
     _check_label(label)
+    if isinstance(episodes, Episode):
+        check_meta_batch_axis(learner.network, learner.cast(episodes, axes=2), "episodes")
 
     def path(episode: Episode) -> dict[str, tf.Tensor]:
         return learner.adaptation_path(episode, inner_steps)

@@ -53,8 +53,8 @@ class RegressionScore:
 
     def __str__(self):
         return (
-            f"{self.loss_name} {self.loss:.4g} +- {self.interval:.2g} ({in_words(self.k_shot)}-shot regression, 95 % "
-            f"interval over {counted(self.episodes, 'episode')}, {queries_in_words(self.n_query)} a task, {self.data}, "
+            f"{self.loss_name} {self.loss:.4g} +- {self.interval:.2g} ({in_words(self.k_shot)}-shot regression, "
+            f"{episodes_in_words(self.episodes, self.model)}, {queries_in_words(self.n_query)} a task, {self.data}, "
             f"{self.method}{settings_in_words(self.settings)}, batch norm: {self.batch_norm}, {self.model})"
         )
 
@@ -80,6 +80,20 @@ def restore_sizes(score, *names: str) -> None:
 def in_words(size: int | tuple[int, int]) -> str:
     """A size, or a range of them, "5 to 20"."""
     return f"{size[0]} to {size[1]}" if isinstance(size, tuple | list) else str(size)
+
+
+def episodes_in_words(episodes: int, model: str) -> str:
+    """What an interval is over.
+
+    Args:
+        episodes: on which each model was judged.
+        model: of a score; another than "single model" says itself what the interval is over.
+
+    Returns:
+        "95 % interval over 600 episodes", or "600 episodes each".
+    """
+    counts = counted(episodes, "episode")
+    return f"95 % interval over {counts}" if model == "single model" else f"{counts} each"
 
 
 def queries_in_words(size: int | tuple[int, int]) -> str:

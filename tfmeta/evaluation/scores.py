@@ -16,7 +16,14 @@ from tfmeta.core.words import counted
 from tfmeta.datasets.classes import ImageClasses
 from tfmeta.evaluation.details import ScoreDetails, Tally
 from tfmeta.evaluation.judges import hits_of, judge_of, method_of
-from tfmeta.evaluation.regression import RegressionScore, in_words, queries_in_words, restore_sizes, settings_in_words
+from tfmeta.evaluation.regression import (
+    RegressionScore,
+    episodes_in_words,
+    in_words,
+    queries_in_words,
+    restore_sizes,
+    settings_in_words,
+)
 from tfmeta.evaluation.streams import Sizes, check_meta_batch, meta_batches
 from tfmeta.tasks.sampling import episode_dataset
 from tfmeta.tasks.sizes import Size, checked_sizes
@@ -115,7 +122,7 @@ class Score:
         seed = "" if self.seed is None else f", seed {self.seed}"
         return (
             f"accuracy {100 * self.accuracy:.2f} % +- {100 * self.interval:.2f} ({in_words(self.n_way)}-way "
-            f"{in_words(self.k_shot)}-shot, 95 % interval over {counted(self.episodes, 'episode')}, "
+            f"{in_words(self.k_shot)}-shot, {episodes_in_words(self.episodes, self.model)}, "
             f"{queries_in_words(self.n_query)} a class, {self.data}, {self.method}{settings_in_words(self.settings)}, "
             f"batch norm: {self.batch_norm}, {self.model}{seed})"
         )

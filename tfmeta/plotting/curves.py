@@ -38,7 +38,8 @@ def plot_adaptation_curve(
 
     Raises:
         TypeError: if `curve` holds anything else.
-        ValueError: if `quantity` is neither, there is no curve, or a `Score` is given where the loss is drawn.
+        ValueError: if `quantity` is neither, there is no curve, or a `Score` without a loss is given where the loss is
+            drawn.
 
     References:
         Finn et al. (2017), figure 3. https://arxiv.org/abs/1703.03400
@@ -59,8 +60,11 @@ def plot_adaptation_curve(
         raise ValueError(f"quantity must be 'accuracy' or 'loss'. Received: quantity={quantity!r}")
     if any("query_accuracy" not in one.mean for one in curves):
         quantity = "loss"
-    if scores and quantity == "loss":
-        raise ValueError("a Score has no loss to draw beside curves. Received: quantity='loss' with a Score")
+    if quantity == "loss" and (without := [one.method for one in scores if one.loss is None]):
+        raise ValueError(
+            "a Score must have a loss to be drawn beside curves of losses. "
+            f"Received: quantity='loss' with a Score without one, of {without[0]}"
+        )
     scale = 100.0 if quantity == "accuracy" else 1.0
     # The legend of several curves stands beside the axes: within, it would lie on one of them.
     several = len(given) > 1
@@ -76,9 +80,10 @@ def plot_adaptation_curve(
                     label=f"{prefix}{part}" if show_support or not several else one.label)  # fmt: skip
             ax.fill_between(steps, mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
     for one, colour in zip(scores, colours[len(curves) :], strict=True):
-        ax.axhline(scale * one.accuracy, color=colour, linestyle="-.", linewidth=1.5, label=one.method)
-        if np.isfinite(one.interval):
-            low, high = (scale * (one.accuracy + sign * one.interval) for sign in (-1, 1))
+        mean, half = (one.accuracy, one.interval) if quantity == "accuracy" else (one.loss, one.loss_interval)
+        ax.axhline(scale * mean, color=colour, linestyle="-.", linewidth=1.5, label=one.method)
+        if half is not None and np.isfinite(half):
+            low, high = (scale * (mean + sign * half) for sign in (-1, 1))
             ax.axhspan(low, high, color=colour, alpha=0.2, linewidth=0)
     if show_support:
         start = scale * curves[0].mean[f"query_{quantity}"][0]
@@ -98,7 +103,8 @@ def plot_adaptation_curve(
 def _samples(curves: list[AdaptationCurve]) -> str:
     others = sorted({one.over for one in curves if one.over is not None})
     counts = " and ".join(str(n) for n in sorted({one.episodes for one in curves if one.over is None}))
-    return " and ".join([*others, *([f"n = {counts} episodes"] if counts else [])])
+    noun = "episode" if counts == "1" else "episodes"
+    return " and ".join([*others, *([f"n = {counts} {noun}"] if counts else [])])
 
 
 def _colours(labels: list[str]) -> list[str]:
