@@ -20,6 +20,7 @@ else:
     from tfmeta.algorithms.anil import ANIL
     from tfmeta.algorithms.boil import BOIL
     from tfmeta.algorithms.fine_tuning import FineTunedClassifier
+    from tfmeta.algorithms.lstm_meta_learner import LSTMMetaLearner
     from tfmeta.algorithms.maml import MAML
     from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
     from tfmeta.algorithms.matching import MatchingNetwork, cosine_attention
@@ -56,6 +57,7 @@ __all__ = [
     "Episode",
     "EpisodeIds",
     "FineTunedClassifier",
+    "LSTMMetaLearner",
     "MAMLPlusPlus",
     "MatchingNetwork",
     "MetaSGD",

@@ -85,6 +85,10 @@ METHODS = {
         waves(tfmeta.Reptile, inner_lr=0.01, inner_steps=10, inner_optimizer="sgd"),
         lambda: keras.optimizers.SGD(0.5, momentum=0.5),
     ),
+    "LSTMMetaLearner": Row(
+        on(tfmeta.LSTMMetaLearner, units=4, inner_steps=2, initial_gain=-1.0, initial_forget=5.0),
+        waves(tfmeta.LSTMMetaLearner, units=4, inner_steps=2),
+    ),
     "MomentumMAML": Row(
         lambda: MomentumMAML(network(), inner_lr=0.1, inner_steps=2),
         waves(MomentumMAML, inner_lr=0.01, decay=0.1, inner_steps=2),

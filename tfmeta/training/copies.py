@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
-from tfmeta.core.forward import Tensors
+from tfmeta.core.forward import Tensors, forward, forward_with_state, values
 from tfmeta.core.noise import without_dropout
 
 
@@ -118,13 +121,39 @@ def set_batch_norm_statistics(model: keras.Model, x) -> None:
     References:
         Ioffe, Szegedy (2015), "Batch Normalization", section 3.1. https://arxiv.org/abs/1502.03167
     """
+    with _remembering_one_batch(model), without_dropout(model):
+        model(x, training=True)
+
+
+@contextlib.contextmanager
+def _remembering_one_batch(model: keras.Model) -> Iterator[None]:
+    """Within the block, one pass in training mode stores exactly its batch's mean and variance in batch norm."""
     layers = batch_norm_layers(model)
     momenta = [layer.momentum for layer in layers]
     try:
         for layer in layers:
-            layer.momentum = 0.0  # then one pass in training mode stores exactly this batch's mean and variance
-        with without_dropout(model):
-            model(x, training=True)
+            layer.momentum = 0.0
+        yield
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+
+
+def by_support_statistics(network: keras.Model, weights: Tensors, support_x, x) -> tf.Tensor:
+    """Outputs of a network whose batch norm has the statistics of a support set, as an adapted model's has.
+
+    Args:
+        network: a built Keras model, which is not changed.
+        weights: tensors in the order of `network.trainable_variables`.
+        support_x: inputs `[n_way * k_shot, ...]`.
+        x: inputs `[batch, ...]`, which do not see each other.
+
+    Returns:
+        Outputs `[batch, n_outputs]`.
+
+    References:
+        Ioffe, Szegedy (2015), "Batch Normalization", section 3.1. https://arxiv.org/abs/1502.03167
+    """
+    with _remembering_one_batch(network):
+        _, state = forward_with_state(network, weights, values(network.non_trainable_variables), support_x)
+    return forward(network, weights, x, non_trainable=state, training=False)
