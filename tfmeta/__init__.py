@@ -19,6 +19,7 @@ else:
     from tfmeta import checks, datasets, evaluation, functional, networks, notebook, plotting
     from tfmeta.algorithms.anil import ANIL
     from tfmeta.algorithms.boil import BOIL
+    from tfmeta.algorithms.ensemble import MAMLEnsemble
     from tfmeta.algorithms.fine_tuning import FineTunedClassifier
     from tfmeta.algorithms.lstm_meta_learner import LSTMMetaLearner
     from tfmeta.algorithms.maml import MAML
@@ -26,6 +27,7 @@ else:
     from tfmeta.algorithms.matching import MatchingNetwork, cosine_attention
     from tfmeta.algorithms.meta_sgd import MetaSGD
     from tfmeta.algorithms.nearest_neighbour import NearestNeighbour
+    from tfmeta.algorithms.platipus import PLATIPUS
     from tfmeta.algorithms.proto_maml import ProtoMAML
     from tfmeta.algorithms.prototypical import PrototypicalNetwork, compute_prototypes, prototypical_logits
     from tfmeta.algorithms.reptile import Reptile, reptile_update
@@ -46,6 +48,7 @@ else:
     from tfmeta.tasks.from_functions import episodes_from
     from tfmeta.tasks.sampling import EpisodeIds, episode_dataset, sample_episode
     from tfmeta.training.finishing import predict_classes
+    from tfmeta.training.members import sample_adapted
 
     threads.prefer_tasks_at_import()
 
@@ -53,11 +56,13 @@ __all__ = [
     "ANIL",
     "BOIL",
     "MAML",
+    "PLATIPUS",
     "AdaptationCurve",
     "Episode",
     "EpisodeIds",
     "FineTunedClassifier",
     "LSTMMetaLearner",
+    "MAMLEnsemble",
     "MAMLPlusPlus",
     "MatchingNetwork",
     "MetaSGD",
@@ -93,6 +98,7 @@ __all__ = [
     "predict_classes",
     "prototypical_logits",
     "reptile_update",
+    "sample_adapted",
     "sample_episode",
     "squared_euclidean",
     "threads",

@@ -79,6 +79,14 @@ METHODS = {
     "MAMLPlusPlus": Row(
         on(tfmeta.MAMLPlusPlus, inner_lr=0.2, inner_steps=2), waves(tfmeta.MAMLPlusPlus, inner_lr=0.01, inner_steps=2)
     ),
+    "PLATIPUS": Row(
+        on(tfmeta.PLATIPUS, inner_lr=0.2, samples=3, kl_weight=0.01),
+        waves(tfmeta.PLATIPUS, inner_lr=0.01, noise=0.3, samples=3),
+        lambda: keras.optimizers.Adam(2e-2),  # divided by a small variance, the divergence is steep
+    ),
+    "MAMLEnsemble": Row(
+        on(tfmeta.MAMLEnsemble, inner_lr=0.2, n_members=3), waves(tfmeta.MAMLEnsemble, inner_lr=0.01, n_members=3)
+    ),
     "ProtoMAML": Row(embedding(tfmeta.ProtoMAML, inner_lr=0.01, eval_inner_steps=3)),
     "Reptile": Row(
         on(tfmeta.Reptile, inner_lr=0.01),
@@ -174,6 +182,11 @@ def learns(learner):
 
 def learns_from_episodes(learner):
     return learns(learner) and learner.method.learn is None
+
+
+def draws(learner):
+    """Whether the weights of a task are drawn at random."""
+    return any("log_variance" in variable.path for variable in learner.meta_variables)
 
 
 def training_data(learner, tiny, seed=0, **sizes):

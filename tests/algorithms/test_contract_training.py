@@ -11,6 +11,7 @@ from tests.algorithms.methods import (
     METHODS,
     THREE,
     borrow,
+    draws,
     every,
     every_regression,
     everything,
@@ -144,7 +145,7 @@ def test_eager_and_graph_agree_and_tasks_do_not_depend_on_each_other(name, episo
         {key: np.mean(value) for key, value in eager.items()}, rel=1e-3
     )
     assert_same(values(learner), after, rtol=1e-3, atol=1e-4)
-    if learns_from_episodes(learner):
+    if learns_from_episodes(learner) and not draws(learner):  # a place in the meta-batch has its own noise
         shuffled = Episode(*(tf.gather(tensor, [2, 0, 1]) for tensor in batch))
         borrow(name).fit(once(shuffled), verbose=0)
         assert_same(values(learner), after, rtol=1e-4, atol=1e-5)

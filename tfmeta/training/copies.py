@@ -59,6 +59,52 @@ def copy_model(model: keras.Model, trainable_values: Tensors, example) -> keras.
     return copy
 
 
+def twin(network: keras.Model) -> keras.Model:
+    """An independent copy of a network, with the same weights.
+
+    Args:
+        network: a built Sequential or functional Keras model.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ValueError: if it is a model of another kind, which cannot be built without an example.
+
+    References:
+        Keras, `keras.models.clone_model`. https://keras.io/api/models/model/
+    """
+    _check_rebuildable(network)
+    return copy_model(network, values(network.trainable_variables), None)
+
+
+def fresh(network: keras.Model) -> keras.Model:
+    """A network of the same architecture, with first weights of its own.
+
+    Args:
+        network: a built Sequential or functional Keras model.
+
+    Returns:
+        The network. Initializers that have a seed give the same weights again.
+
+    Raises:
+        ValueError: as `twin`.
+
+    References:
+        Keras, `keras.models.clone_model`. https://keras.io/api/models/model/
+    """
+    _check_rebuildable(network)
+    return keras.models.clone_model(network)
+
+
+def _check_rebuildable(network: keras.Model) -> None:
+    if not (isinstance(network, keras.Sequential) or getattr(network, "inputs", None)):
+        raise ValueError(
+            "network must be a Sequential or functional Keras model, which can be copied without an example. "
+            f"Received: {network.name!r} of type {type(network).__name__}"
+        )
+
+
 def with_linear_head(
     encoder: keras.Model, trainable_values: Tensors, kernel, bias, example, *, name: str = "head"
 ) -> keras.Sequential:
