@@ -17,6 +17,7 @@ else:
     require_tensorflow()
 
     from tfmeta import checks, datasets, evaluation, functional, networks, notebook, plotting
+    from tfmeta.algorithms.alpaca import BayesianLinearRegressor
     from tfmeta.algorithms.anil import ANIL
     from tfmeta.algorithms.boil import BOIL
     from tfmeta.algorithms.ensemble import MAMLEnsemble
@@ -31,6 +32,7 @@ else:
     from tfmeta.algorithms.proto_maml import ProtoMAML
     from tfmeta.algorithms.prototypical import PrototypicalNetwork, compute_prototypes, prototypical_logits
     from tfmeta.algorithms.reptile import Reptile, reptile_update
+    from tfmeta.algorithms.ridge import RidgeClassifier
     from tfmeta.app.pretrained import load_pretrained
     from tfmeta.core.distances import squared_euclidean
     from tfmeta.core.episode import Episode
@@ -58,6 +60,7 @@ __all__ = [
     "MAML",
     "PLATIPUS",
     "AdaptationCurve",
+    "BayesianLinearRegressor",
     "Episode",
     "EpisodeIds",
     "FineTunedClassifier",
@@ -71,6 +74,7 @@ __all__ = [
     "PrototypicalNetwork",
     "RegressionScore",
     "Reptile",
+    "RidgeClassifier",
     "Score",
     "__version__",
     "adaptation_curve",

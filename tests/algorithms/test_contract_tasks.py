@@ -8,7 +8,7 @@ import tensorflow as tf
 import tfmeta
 from tests.algorithms.differences import assert_same, largest_difference, predict_with
 from tests.algorithms.methods import (
-    METHODS,
+    CLASSIFIERS,
     THREE,
     borrow,
     draws,
@@ -91,7 +91,7 @@ def test_inner_steps_are_followed_or_refused(name, episodes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in METHODS if n not in ("PrototypicalNetwork", "MatchingNetwork")])
+@pytest.mark.parametrize("name", [n for n in CLASSIFIERS if n not in ("PrototypicalNetwork", "MatchingNetwork")])
 def test_the_ends_of_the_adaptation_curve_are_what_evaluate_reports(name, stream):
     learner = borrow(name)
     if not has_inner_loop(learner):

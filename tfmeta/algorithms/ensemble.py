@@ -146,6 +146,7 @@ class MAMLEnsemble(EpisodicLearner):
             parameters={f"member_{i}": variables for i, variables in enumerate(members)},
             start=self._start,
             update=lambda params: gradient_descent(self.inner_lr, self.inner_clip_norm),
+            variance=averaging.constant_variance(self.noise),
             task_gradient=self._task_gradient,
             first_order=self.first_order,
             gradient_mode=self.gradient_mode,

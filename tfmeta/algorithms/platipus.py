@@ -18,7 +18,7 @@ from tfmeta.core.episode import Episode
 from tfmeta.core.gaussians import gaussian_kl, sample_gaussian
 from tfmeta.core.updates import sgd
 from tfmeta.core.validation import check_flags, check_gradient_mode, check_number, check_sizes
-from tfmeta.training import copies
+from tfmeta.training import averaging, copies
 from tfmeta.training.episode_checks import is_classification
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method, Params, Run, TaskLoss
@@ -154,6 +154,7 @@ class PLATIPUS(EpisodicLearner):
             undecayed=tuple(own),
             start=lambda params, episode, run: self._start(params, episode, run)[0],
             update=lambda params: sgd(self.inner_lr),
+            variance=averaging.constant_variance(self.noise),
             task_loss=self._task_loss,
             first_order=self.first_order,
             gradient_mode=self.gradient_mode,

@@ -29,6 +29,20 @@ def averaged(outputs: tf.Tensor, classification: bool) -> tf.Tensor:
     return tf.reduce_logsumexp(tf.nn.log_softmax(outputs), axis=0) - math.log(outputs.shape[0])
 
 
+def constant_variance(noise: float | None):
+    """What a method whose models are all that is unsure says of the variance of an observation.
+
+    Args:
+        noise: standard deviation of the observations; None where it is not known.
+
+    Returns:
+        A function for `Method.variance`, that gives `noise**2` for each of `[batch]` inputs and one output; or None.
+    """
+    if noise is None:
+        return None
+    return lambda fast, x, run, k: tf.fill([tf.shape(x)[0], 1], tf.constant(noise**2, fast[-1].dtype))
+
+
 def output_dtype(network: keras.Model) -> tf.DType:
     """The type of a network's outputs, that of its last layer but at least float32."""
     return full_precision(tf.zeros([], network.trainable_variables[-1].dtype)).dtype

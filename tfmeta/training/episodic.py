@@ -272,7 +272,8 @@ class EpisodicLearner(Shell, abc.ABC):
     def ends(self, x) -> outputs.Outputs:
         """What the network's outputs are for inputs `[batch, ...]`."""
         if self._ends is None:
-            self._ends = outputs.outputs_of(self.network, x)
+            width = self.method.n_outputs
+            self._ends = outputs.outputs_of(self.network, x) if width is None else outputs.Outputs((width,), "MatMul")
         return self._ends
 
     def hits_of(self, task: Episode) -> outputs.Hits | None:

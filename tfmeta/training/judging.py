@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tfmeta.core import losses
 from tfmeta.core.episode import Episode, task_spec, together
 from tfmeta.core.forward import full_precision
 from tfmeta.core.inner_loop import Watch
@@ -206,12 +205,15 @@ def measure(learner, episodes: Episode) -> dict[str, tf.Tensor]:
 
 
 def _measure_once(learner, episodes: Episode) -> dict[str, tf.Tensor]:
+    hits = learner.hits_of(task_spec(episodes))
+
     def one_task(episode):
-        outputs = learner.query_outputs(episode)
-        found = {"accuracy": losses.accuracy(episode.query_y, outputs)}
+        outputs, found = learner.query_outputs(episode), {}
+        if hits is not None:
+            found["accuracy"] = hits.share(episode.query_y, outputs)
         if learner.method.scores:
             found["loss"] = tf.cast(learner.loss_of(episode.query_y, outputs), tf.float32)
         return found
 
-    names = ["accuracy", "loss"] if learner.method.scores else ["accuracy"]
+    names = ["accuracy"] * (hits is not None) + ["loss"] * learner.method.scores
     return map_tasks(one_task, episodes, dict.fromkeys(names, SCALAR))
