@@ -17,17 +17,22 @@ else:
     require_tensorflow()
 
     from tfmeta import checks, datasets, evaluation, functional, networks, notebook, plotting
+    from tfmeta.algorithms.alpaca import BayesianLinearRegressor
     from tfmeta.algorithms.anil import ANIL
     from tfmeta.algorithms.boil import BOIL
+    from tfmeta.algorithms.ensemble import MAMLEnsemble
     from tfmeta.algorithms.fine_tuning import FineTunedClassifier
+    from tfmeta.algorithms.lstm_meta_learner import LSTMMetaLearner
     from tfmeta.algorithms.maml import MAML
     from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
     from tfmeta.algorithms.matching import MatchingNetwork, cosine_attention
     from tfmeta.algorithms.meta_sgd import MetaSGD
     from tfmeta.algorithms.nearest_neighbour import NearestNeighbour
+    from tfmeta.algorithms.platipus import PLATIPUS
     from tfmeta.algorithms.proto_maml import ProtoMAML
     from tfmeta.algorithms.prototypical import PrototypicalNetwork, compute_prototypes, prototypical_logits
     from tfmeta.algorithms.reptile import Reptile, reptile_update
+    from tfmeta.algorithms.ridge import RidgeClassifier
     from tfmeta.app.pretrained import load_pretrained
     from tfmeta.core.distances import squared_euclidean
     from tfmeta.core.episode import Episode
@@ -45,6 +50,7 @@ else:
     from tfmeta.tasks.from_functions import episodes_from
     from tfmeta.tasks.sampling import EpisodeIds, episode_dataset, sample_episode
     from tfmeta.training.finishing import predict_classes
+    from tfmeta.training.members import sample_adapted
 
     threads.prefer_tasks_at_import()
 
@@ -52,10 +58,14 @@ __all__ = [
     "ANIL",
     "BOIL",
     "MAML",
+    "PLATIPUS",
     "AdaptationCurve",
+    "BayesianLinearRegressor",
     "Episode",
     "EpisodeIds",
     "FineTunedClassifier",
+    "LSTMMetaLearner",
+    "MAMLEnsemble",
     "MAMLPlusPlus",
     "MatchingNetwork",
     "MetaSGD",
@@ -64,6 +74,7 @@ __all__ = [
     "PrototypicalNetwork",
     "RegressionScore",
     "Reptile",
+    "RidgeClassifier",
     "Score",
     "__version__",
     "adaptation_curve",
@@ -91,6 +102,7 @@ __all__ = [
     "predict_classes",
     "prototypical_logits",
     "reptile_update",
+    "sample_adapted",
     "sample_episode",
     "squared_euclidean",
     "threads",

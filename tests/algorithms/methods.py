@@ -50,7 +50,7 @@ def sgd():
 class Row(NamedTuple):
     """How to make a method's learner for images and, where it can, for regression; and the outer loop for images."""
 
-    classify: Callable[[], keras.Model]
+    classify: Callable[[], keras.Model] | None
     regress: Callable[[], keras.Model] | None = None
     outer: Callable[[], keras.optimizers.Optimizer] = sgd
 
@@ -79,23 +79,40 @@ METHODS = {
     "MAMLPlusPlus": Row(
         on(tfmeta.MAMLPlusPlus, inner_lr=0.2, inner_steps=2), waves(tfmeta.MAMLPlusPlus, inner_lr=0.01, inner_steps=2)
     ),
+    "PLATIPUS": Row(
+        on(tfmeta.PLATIPUS, inner_lr=0.2, samples=3, kl_weight=0.01),
+        waves(tfmeta.PLATIPUS, inner_lr=0.01, noise=0.3, samples=3),
+        lambda: keras.optimizers.Adam(2e-2),  # divided by a small variance, the divergence is steep
+    ),
+    "MAMLEnsemble": Row(
+        on(tfmeta.MAMLEnsemble, inner_lr=0.2, n_members=3), waves(tfmeta.MAMLEnsemble, inner_lr=0.01, n_members=3)
+    ),
     "ProtoMAML": Row(embedding(tfmeta.ProtoMAML, inner_lr=0.01, eval_inner_steps=3)),
     "Reptile": Row(
         on(tfmeta.Reptile, inner_lr=0.01),
         waves(tfmeta.Reptile, inner_lr=0.01, inner_steps=10, inner_optimizer="sgd"),
         lambda: keras.optimizers.SGD(0.5, momentum=0.5),
     ),
+    "LSTMMetaLearner": Row(
+        on(tfmeta.LSTMMetaLearner, units=4, inner_steps=2, initial_gain=-1.0, initial_forget=5.0),
+        waves(tfmeta.LSTMMetaLearner, units=4, inner_steps=2),
+    ),
     "MomentumMAML": Row(
         lambda: MomentumMAML(network(), inner_lr=0.1, inner_steps=2),
         waves(MomentumMAML, inner_lr=0.01, decay=0.1, inner_steps=2),
     ),
     "PrototypicalNetwork": Row(embedding(tfmeta.PrototypicalNetwork)),
+    "RidgeClassifier": Row(embedding(tfmeta.RidgeClassifier)),
+    "BayesianLinearRegressor": Row(
+        None, lambda: tfmeta.BayesianLinearRegressor(tfmeta.networks.mlp(8, hidden=(20,)), fewest_points=1)
+    ),
     "MatchingNetwork": Row(embedding(tfmeta.MatchingNetwork)),
     "full context": Row(embedding(tfmeta.MatchingNetwork, full_context=True, processing_steps=2)),
     "FineTunedClassifier": Row(embedding(tfmeta.FineTunedClassifier, n_classes=12, inner_lr=0.5, eval_inner_steps=3)),
     "NearestNeighbour": Row(embedding(tfmeta.NearestNeighbour)),
 }
-every = pytest.mark.parametrize("name", METHODS)
+CLASSIFIERS = [name for name, row in METHODS.items() if row.classify]
+every = pytest.mark.parametrize("name", CLASSIFIERS)
 every_regression = pytest.mark.parametrize("name", [name for name, row in METHODS.items() if row.regress])
 
 
@@ -170,6 +187,11 @@ def learns(learner):
 
 def learns_from_episodes(learner):
     return learns(learner) and learner.method.learn is None
+
+
+def draws(learner):
+    """Whether the weights of a task are drawn at random."""
+    return any("log_variance" in variable.path for variable in learner.meta_variables)
 
 
 def training_data(learner, tiny, seed=0, **sizes):

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tfmeta
 from tests.algorithms.differences import assert_same, contribution, largest_difference, smooth_network
-from tests.algorithms.methods import METHODS, borrow
+from tests.algorithms.methods import CLASSIFIERS, borrow
 from tests.algorithms.momentum_maml import MomentumMAML
 from tests.algorithms.pieces import task
 from tfmeta import algorithms, functional
@@ -54,7 +54,7 @@ def test_the_shell_is_abstract():
 
 
 # -- a rule of one's own -------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", [n for n in METHODS if n != "NearestNeighbour"])
+@pytest.mark.parametrize("name", [n for n in CLASSIFIERS if n != "NearestNeighbour"])
 def test_both_gradient_modes_give_the_same_gradient(name, tiny):
     """Of whatever a method learns, its own rule's numbers included, with nothing said of derivatives."""
     learner = borrow(name)

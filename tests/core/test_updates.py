@@ -35,6 +35,16 @@ def number(value):
     return tf.constant(value, tf.float64)
 
 
+def loss_scaled(rate):
+    """A rate in proportion to the loss, whose own derivative counts, too; the state is the sum of losses."""
+
+    def step(k, params, gradients, state, learned, loss):
+        state = state + loss
+        return [w - learned[0] * state * g for w, g in zip(params, gradients, strict=True)], state
+
+    return Update(lambda params: tf.zeros([], tf.float64), step, (rate,), reads_loss=True)
+
+
 # A rule as a function of what it learns, and values of that.
 RULES = {
     "sgd": (lambda: sgd(0.1), []),
@@ -50,6 +60,8 @@ RULES = {
         lambda *both: only(clipped(momentum(*both), 0.05), (1, 2)),
         [number(0.1), number(0.7)],
     ),
+    "reads the loss": (loss_scaled, [number(0.1)]),
+    "reads the loss, clipped, some": (lambda rate: only(clipped(loss_scaled(rate), 0.05), (1, 2)), [number(0.5)]),
 }
 every_rule = pytest.mark.parametrize("name", RULES)
 
@@ -165,6 +177,20 @@ def test_momentum_and_adam_carry_their_state():
         return w - 0.01 * np.sqrt(1 - 0.999 ** (k + 1)) * g / (np.sqrt(squares[i]) + 1e-8)
 
     assert_same(adapt(support_loss, THETA, adam(0.01), STEPS).params, naive(adam_step), rtol=1e-6)
+
+
+@pytest.mark.parametrize("loop", [adapt, adapt_in_constant_memory])
+def test_a_rule_reads_the_loss_before_its_step(loop):
+    end = loop(support_loss, THETA, loss_scaled(number(0.1)), STEPS)
+    theta, total = [tf.identity(w) for w in THETA], 0.0
+    for _ in range(STEPS):
+        with tf.GradientTape() as tape:
+            tape.watch(theta)
+            value = squared_error(theta, X, Y)
+        total += value
+        theta = [w - 0.1 * total * g for w, g in zip(theta, tape.gradient(value, theta), strict=True)]
+    assert_same(end.params, theta, rtol=1e-12)
+    np.testing.assert_allclose(end.state, total, rtol=1e-12)
 
 
 @pytest.mark.parametrize("loop", [adapt, adapt_in_constant_memory])

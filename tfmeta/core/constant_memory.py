@@ -10,8 +10,9 @@ Write a bar for the gradient of the outer loss with respect to a quantity. Backw
     theta~, g~, s_k~, lambda~ = the vector-Jacobian product of U at step k,
     theta_k~ = theta~ + H(theta_k) g~,       lambda~ adds up over the steps,
 
-with H the Hessian of the support loss. The product H g~ is one forward-mode derivative of the reverse-mode gradient. It
-needs the activations of its own step only, which are computed a second time. So theta_k, g_k and s_k are kept.
+with H the Hessian of the support loss. Where the rule reads the loss L, too, L~ g_k is added. The product H g~ is one
+forward-mode derivative of the reverse-mode gradient. It needs the activations of its own step only, which are computed
+a second time. So theta_k, g_k and s_k are kept.
 
 References:
     Pearlmutter (1994), "Fast exact multiplication by the Hessian", https://doi.org/10.1162/neco.1994.6.1.147;
@@ -25,7 +26,17 @@ from typing import Any
 import tensorflow as tf
 
 from tfmeta.core.forward import Tensors, gradient
-from tfmeta.core.inner_loop import Adapted, SupportLoss, Watch, adapt, room, support_gradient, with_kept, write
+from tfmeta.core.inner_loop import (
+    Adapted,
+    SupportLoss,
+    Watch,
+    adapt,
+    loss_read,
+    room,
+    value_and_gradient,
+    with_kept,
+    write,
+)
 from tfmeta.core.updates import Update
 
 _ZERO = {"unconnected_gradients": tf.UnconnectedGradients.ZERO}
@@ -78,15 +89,17 @@ def adapt_in_constant_memory(
     def run(*flat):
         params, learned, state = tf.nest.pack_sequence_as(given, flat)
         moving = [params[p] for p in positions]
-        history_like = tf.nest.map_structure(tf.TensorSpec.from_tensor, (moving, moving, state))
+        read_like = loss_read(update, tf.zeros([]), moving)
+        history_like = tf.nest.map_structure(tf.TensorSpec.from_tensor, (moving, moving, state, read_like))
 
         def forwards(i, moving, state, history, rows):
             k = first_step + i
             weights = _placed(params, positions, moving)
             seen = watch.look(weights, k)
-            gradients, kept = support_gradient(loss, weights, k, positions)
-            history = write(history, i, (moving, gradients, state))
-            moving, state = update.step(k, moving, gradients, state, learned)
+            value, gradients, kept = value_and_gradient(loss, weights, k, positions)
+            read = loss_read(update, value, moving)
+            history = write(history, i, (moving, gradients, state, read))
+            moving, state = update.step(k, moving, gradients, state, learned, *read)
             return i + 1, moving, state, history, write(rows, i, (kept, seen))
 
         loop = {"parallel_iterations": 1, "maximum_iterations": steps}
@@ -105,16 +118,18 @@ def adapt_in_constant_memory(
 
             def step_back(i, params_bar, state_bar, learned_bar):
                 k = first_step + i
-                moving, gradients, state = tf.nest.map_structure(lambda rows: rows.read(i), history)
-                sources = (moving, gradients, state, learned)
+                moving, gradients, state, read = tf.nest.map_structure(lambda rows: rows.read(i), history)
+                sources = (moving, gradients, state, learned, read)
                 with tf.GradientTape() as tape:
                     tape.watch(sources)
-                    after = update.step(k, moving, gradients, state, learned)
+                    after = update.step(k, moving, gradients, state, learned, *read)
                 bars = ([params_bar[p] for p in positions], state_bar)
-                moving_bar, gradients_bar, state_bar, new = tape.gradient(after, sources, bars, **_ZERO)
+                moving_bar, gradients_bar, state_bar, new, read_bar = tape.gradient(after, sources, bars, **_ZERO)
                 weights = _placed(params, positions, moving)
-                curvature = _hessian_product(loss, weights, k, positions, gradients_bar)
+                slope, curvature = _hessian_product(loss, weights, k, positions, gradients_bar)
                 params_bar = [b + c for b, c in zip(_placed(params_bar, positions, moving_bar), curvature, strict=True)]
+                for bar in read_bar:
+                    params_bar = [b + tf.cast(bar, g.dtype) * g for b, g in zip(params_bar, slope, strict=True)]
                 if tf.nest.flatten(watch.like):
                     of_row = tf.nest.map_structure(lambda bar: tf.gather(bar, i), seen_bar)
                     looked = _watched_product(watch, weights, k, of_row)
@@ -143,15 +158,15 @@ def _placed(params: Tensors, positions: list[int], values: Tensors) -> list[tf.T
     return placed
 
 
-def _hessian_product(loss, params, k, positions, vector) -> list[tf.Tensor]:
-    """The Hessian of the support loss times a vector that is 0 but for the tensors that move."""
+def _hessian_product(loss, params, k, positions, vector) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """The gradient of the support loss, and its Hessian times a vector that is 0 but for the tensors that move."""
     tangents = _placed([tf.zeros_like(weight) for weight in params], positions, vector)
     with tf.autodiff.ForwardAccumulator(list(params), tangents) as forward_mode:
         with tf.GradientTape() as tape:
             tape.watch(params)
             value, _ = with_kept(loss(params, k))
         gradients = gradient(tape, value, params)
-    return [tf.convert_to_tensor(product) for product in forward_mode.jvp(gradients, **_ZERO)]
+    return gradients, [tf.convert_to_tensor(product) for product in forward_mode.jvp(gradients, **_ZERO)]
 
 
 def _watched_product(watch: Watch, params, k, bars) -> list[tf.Tensor]:

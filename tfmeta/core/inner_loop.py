@@ -85,10 +85,11 @@ def adapt(
     def step(i, params, state):
         k = first_step + i
         seen = watch.look(params, k)
-        gradients, kept = support_gradient(loss, params, k, positions)
+        value, gradients, kept = value_and_gradient(loss, params, k, positions)
         if first_order:
-            gradients = [tf.stop_gradient(g) for g in gradients]
-        moved, state = update.step(k, [params[p] for p in positions], gradients, state, update.learned)
+            value, gradients = tf.nest.map_structure(tf.stop_gradient, (value, gradients))
+        moving = [params[p] for p in positions]
+        moved, state = update.step(k, moving, gradients, state, update.learned, *loss_read(update, value, moving))
         params = list(params)
         for p, weight in zip(positions, moved, strict=True):
             params[p] = weight
@@ -151,11 +152,45 @@ def support_gradient(
     References:
         Finn et al. (2017), equation 1. https://arxiv.org/abs/1703.03400
     """
+    return value_and_gradient(loss, params, k, positions)[1:]
+
+
+def value_and_gradient(
+    loss: SupportLoss, params: Tensors, k: tf.Tensor, positions: list[int]
+) -> tuple[tf.Tensor, list[tf.Tensor], Any]:
+    """As `support_gradient`, with the value of the support loss before it.
+
+    Args:
+        loss: as for `adapt`.
+        params: all parameters.
+        k: number of steps taken.
+        positions: of the tensors that move.
+
+    Returns:
+        A scalar, tensors like those that move, and a nest of constants.
+
+    References:
+        Ravi, Larochelle (2017), section 3.2: a rule that reads both. https://openreview.net/forum?id=rJY0-Kcll
+    """
     moving = [params[p] for p in positions]
     with tf.GradientTape() as tape:
         tape.watch(moving)
         value, kept = with_kept(loss(params, k))
-    return gradient(tape, value, moving), tf.nest.map_structure(tf.stop_gradient, kept)
+    return value, gradient(tape, value, moving), tf.nest.map_structure(tf.stop_gradient, kept)
+
+
+def loss_read(update: Update, value: tf.Tensor, moving: Tensors) -> list[tf.Tensor]:
+    """The value of the support loss for a rule that reads it; else nothing.
+
+    Args:
+        update: the rule.
+        value: of the support loss.
+        moving: the tensors that move, whose type the value gets.
+
+    Returns:
+        A list of a scalar, or an empty one.
+    """
+    return [tf.cast(value, moving[0].dtype)] if update.reads_loss else []
 
 
 def with_kept(found: tf.Tensor | tuple[tf.Tensor, Any]) -> tuple[tf.Tensor, Any]:

@@ -31,6 +31,28 @@ def check_labels_of(labels: tf.Tensor, logits: tf.Tensor) -> None:
         )
 
 
+def as_floats(**one) -> tf.Tensor:
+    """A tensor of floating-point numbers, of one argument by its name.
+
+    Args:
+        one: an array of any shape.
+
+    Returns:
+        The tensor; float16 and wider types as they are.
+
+    Raises:
+        ValueError: naming the argument, if it holds no floating-point numbers.
+    """
+    ((name, given),) = one.items()
+    try:
+        found = tf.convert_to_tensor(given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be floating-point numbers. Received: {name}={given!r}") from error
+    if not found.dtype.is_floating:
+        raise ValueError(f"{name} must be floating-point numbers. Received: {name} with dtype={found.dtype.name}")
+    return found
+
+
 def check_rows(**matrices: tf.Tensor) -> list[tf.Tensor]:
     """Refuse anything but matrices of floats with rows of one length, by types and shapes alone.
 

@@ -27,10 +27,11 @@ class Update(NamedTuple):
     Args:
         init: takes the tensors that move and gives the rule's state before the first step, a nest of tensors.
         step: takes the step's number k from 0, the tensors that move, their gradients, the state and `learned`; gives
-            the moved tensors and the new state. Differentiable in all but k.
+            the moved tensors and the new state. Differentiable in all but k. A rule that reads the loss gets it last.
         learned: tensors that the outer loop may learn, such as rates. `step` gets them as an argument, so that their
             gradient is known also where memory is constant.
         moves: positions of the parameter tensors that move; all by default.
+        reads_loss: whether `step` also takes the value of the support loss, a scalar.
 
     References:
         Finn et al. (2017), algorithm 1, line 6, for the simplest. https://arxiv.org/abs/1703.03400
@@ -40,6 +41,7 @@ class Update(NamedTuple):
     step: Callable[..., tuple[list[tf.Tensor], Any]]
     learned: Tensors = ()
     moves: tuple[int, ...] | None = None
+    reads_loss: bool = False
 
     def positions(self, params: Tensors) -> list[int]:
         """Positions in `params` of the tensors that move."""
@@ -211,8 +213,8 @@ def clipped(update: Update, norm: float) -> Update:
     """
     check_rate("norm", norm, above=True)
 
-    def step(k, params, gradients, state, learned):
-        return update.step(k, params, clip_gradients(gradients, norm), state, learned)
+    def step(k, params, gradients, state, learned, *loss):
+        return update.step(k, params, clip_gradients(gradients, norm), state, learned, *loss)
 
     return update._replace(step=step)
 

@@ -3,6 +3,7 @@
 from tfmeta.evaluation.curves import AdaptationCurve, adaptation_curve
 from tfmeta.evaluation.details import ClassScore, ScoreDetails
 from tfmeta.evaluation.pairs import PairedDifference, paired_difference
+from tfmeta.evaluation.predictive import Predictive, predictive
 from tfmeta.evaluation.regression import RegressionScore
 from tfmeta.evaluation.scores import Score, confidence_interval, evaluate
 from tfmeta.evaluation.seeds import mean_over_seeds
@@ -11,6 +12,7 @@ __all__ = [
     "AdaptationCurve",
     "ClassScore",
     "PairedDifference",
+    "Predictive",
     "RegressionScore",
     "Score",
     "ScoreDetails",
@@ -19,4 +21,5 @@ __all__ = [
     "evaluate",
     "mean_over_seeds",
     "paired_difference",
+    "predictive",
 ]

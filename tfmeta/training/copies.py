@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
-from tfmeta.core.forward import Tensors
+from tfmeta.core.forward import Tensors, forward, forward_with_state, values
 from tfmeta.core.noise import without_dropout
 
 
@@ -54,6 +57,52 @@ def copy_model(model: keras.Model, trainable_values: Tensors, example) -> keras.
         new.assign(given.get(id(old), old))
         new.trainable = old.trainable
     return copy
+
+
+def twin(network: keras.Model) -> keras.Model:
+    """An independent copy of a network, with the same weights.
+
+    Args:
+        network: a built Sequential or functional Keras model.
+
+    Returns:
+        The copy.
+
+    Raises:
+        ValueError: if it is a model of another kind, which cannot be built without an example.
+
+    References:
+        Keras, `keras.models.clone_model`. https://keras.io/api/models/model/
+    """
+    _check_rebuildable(network)
+    return copy_model(network, values(network.trainable_variables), None)
+
+
+def fresh(network: keras.Model) -> keras.Model:
+    """A network of the same architecture, with first weights of its own.
+
+    Args:
+        network: a built Sequential or functional Keras model.
+
+    Returns:
+        The network. Initializers that have a seed give the same weights again.
+
+    Raises:
+        ValueError: as `twin`.
+
+    References:
+        Keras, `keras.models.clone_model`. https://keras.io/api/models/model/
+    """
+    _check_rebuildable(network)
+    return keras.models.clone_model(network)
+
+
+def _check_rebuildable(network: keras.Model) -> None:
+    if not (isinstance(network, keras.Sequential) or getattr(network, "inputs", None)):
+        raise ValueError(
+            "network must be a Sequential or functional Keras model, which can be copied without an example. "
+            f"Received: {network.name!r} of type {type(network).__name__}"
+        )
 
 
 def with_linear_head(
@@ -118,13 +167,39 @@ def set_batch_norm_statistics(model: keras.Model, x) -> None:
     References:
         Ioffe, Szegedy (2015), "Batch Normalization", section 3.1. https://arxiv.org/abs/1502.03167
     """
+    with _remembering_one_batch(model), without_dropout(model):
+        model(x, training=True)
+
+
+@contextlib.contextmanager
+def _remembering_one_batch(model: keras.Model) -> Iterator[None]:
+    """Within the block, one pass in training mode stores exactly its batch's mean and variance in batch norm."""
     layers = batch_norm_layers(model)
     momenta = [layer.momentum for layer in layers]
     try:
         for layer in layers:
-            layer.momentum = 0.0  # then one pass in training mode stores exactly this batch's mean and variance
-        with without_dropout(model):
-            model(x, training=True)
+            layer.momentum = 0.0
+        yield
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
+
+
+def by_support_statistics(network: keras.Model, weights: Tensors, support_x, x) -> tf.Tensor:
+    """Outputs of a network whose batch norm has the statistics of a support set, as an adapted model's has.
+
+    Args:
+        network: a built Keras model, which is not changed.
+        weights: tensors in the order of `network.trainable_variables`.
+        support_x: inputs `[n_way * k_shot, ...]`.
+        x: inputs `[batch, ...]`, which do not see each other.
+
+    Returns:
+        Outputs `[batch, n_outputs]`.
+
+    References:
+        Ioffe, Szegedy (2015), "Batch Normalization", section 3.1. https://arxiv.org/abs/1502.03167
+    """
+    with _remembering_one_batch(network):
+        _, state = forward_with_state(network, weights, values(network.non_trainable_variables), support_x)
+    return forward(network, weights, x, non_trainable=state, training=False)

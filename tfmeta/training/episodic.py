@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfmeta.core import casting, constant_memory, inner_loop, losses
 from tfmeta.core.episode import Episode, task_spec
-from tfmeta.core.forward import values
+from tfmeta.core.forward import Tensors, values
 from tfmeta.core.inner_loop import Adapted, Watch
 from tfmeta.core.noise import without_dropout
 from tfmeta.core.validation import check_steps
@@ -72,11 +72,11 @@ class EpisodicLearner(Shell, abc.ABC):
 
     def adapted(
         self, params: Params, episode: Episode, run: Run, *, steps: int | None = None, first_order: bool | None = None,
-        watch: Watch | None = None,
+        watch: Watch | None = None, start: Tensors | None = None,
     ) -> Adapted:  # fmt: skip
-        """The inner loop of one task; steps and order are by default those of training or of test time (`run`)."""
+        """The inner loop of one task; steps, order and start are by default those of the method and of `run`."""
         method = self.method
-        fast = method.start(params, episode, run)
+        fast = method.start(params, episode, run) if start is None else start
         if method.update is None:
             return Adapted(list(fast), ())
 
@@ -159,12 +159,13 @@ class EpisodicLearner(Shell, abc.ABC):
         return [variable for group in self.parameter_groups().values() for variable in group]
 
     # -- test time -------------------------------------------------------------------------------------------------
-    def fast_weights(self, episode: Episode, inner_steps: int | None = None) -> list[tf.Tensor]:
+    def fast_weights(self, episode: Episode, inner_steps: int | None = None, *, key: int = 0) -> list[tf.Tensor]:
         """Theta' for one task.
 
         Args:
             episode: one task, without a meta-batch axis; only its support set is looked at.
             inner_steps: `eval_inner_steps` by default.
+            key: the task's randomness, for methods that have any at test time.
 
         Returns:
             Tensors in the order of `network.trainable_variables`, and after them what the method appends, such as a
@@ -176,9 +177,8 @@ class EpisodicLearner(Shell, abc.ABC):
         steps = self.eval_inner_steps if inner_steps is None else inner_steps
         episode = inputs.check_task(self, episode, inner_steps=steps)
         with without_dropout(self.network):
-            fast = self.adapted(
-                self.parameters(), self._seen(episode), Run(key=tf.zeros([], tf.int64)), steps=steps
-            ).params
+            run = Run(key=tf.cast(key, tf.int64))
+            fast = self.adapted(self.parameters(), self._seen(episode), run, steps=steps).params
         return list(fast) if self.method.weights is None else self.method.weights(fast, steps)
 
     def query_outputs(self, episode: Episode, *, transductive: bool = True, key: tf.Tensor | None = None) -> tf.Tensor:
@@ -272,7 +272,8 @@ class EpisodicLearner(Shell, abc.ABC):
     def ends(self, x) -> outputs.Outputs:
         """What the network's outputs are for inputs `[batch, ...]`."""
         if self._ends is None:
-            self._ends = outputs.outputs_of(self.network, x)
+            width = self.method.n_outputs
+            self._ends = outputs.outputs_of(self.network, x) if width is None else outputs.Outputs((width,), "MatMul")
         return self._ends
 
     def hits_of(self, task: Episode) -> outputs.Hits | None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import keras
 import tensorflow as tf
 
-from tfmeta.core import losses
 from tfmeta.core.episode import Episode, task_spec, together
 from tfmeta.core.forward import full_precision
 from tfmeta.core.inner_loop import Watch
 from tfmeta.core.noise import without_dropout
-from tfmeta.training import copies, episode_checks
+from tfmeta.training import averaging, copies, episode_checks
 from tfmeta.training.method import Run
 from tfmeta.training.parallel import SCALAR, map_tasks
 
@@ -33,9 +30,7 @@ def query_outputs(learner, episode: Episode, transductive: bool, key: tf.Tensor)
     if samples == 1:
         return _outputs_of_one(learner, episode, transductive, Run(key=key))
     found = [_outputs_of_one(learner, episode, transductive, Run(key=key * samples + i)) for i in range(samples)]
-    if not episode_checks.is_classification(episode):
-        return tf.reduce_mean(tf.stack(found), axis=0)
-    return tf.reduce_logsumexp(tf.nn.log_softmax(tf.stack(found)), axis=0) - math.log(samples)
+    return averaging.averaged(tf.stack(found), episode_checks.is_classification(episode))
 
 
 def _outputs_of_one(learner, episode: Episode, transductive: bool, run: Run) -> tf.Tensor:
@@ -68,14 +63,34 @@ def adapted_model(learner, task: Episode, inner_steps: int | None) -> keras.Mode
         A Keras model. Where the network runs in training mode at test time, its batch norm holds the statistics of the
         support set.
     """
-    weights = learner.fast_weights(task, inner_steps)
-    if learner.method.to_keras is None:
-        model = copies.copy_model(learner.network, weights, task.support_x)
-    else:
-        model = learner.method.to_keras(weights, task.support_x, task.support_y)
-    if not learner.method.inference:
-        copies.set_batch_norm_statistics(model, task.support_x)
-    return model
+    models = adapted_models(learner, task, inner_steps)
+    if len(models) == 1:
+        return models[0]
+    return averaging.averaged_model(models, task.support_x, episode_checks.is_classification(task))
+
+
+def adapted_models(learner, task: Episode, inner_steps: int | None) -> list[keras.Model]:
+    """The models of a task whose predictions are averaged; one for most methods.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        task: a checked support set.
+        inner_steps: inner steps; the learner's own number at test time by default.
+
+    Returns:
+        Keras models, as `adapted_model`.
+    """
+    models = []
+    for i in range(learner.method.samples):
+        weights = learner.fast_weights(task, inner_steps, key=i)
+        if learner.method.to_keras is None:
+            model = copies.copy_model(learner.network, weights, task.support_x)
+        else:
+            model = learner.method.to_keras(weights, task.support_x, task.support_y)
+        if not learner.method.inference:
+            copies.set_batch_norm_statistics(model, task.support_x)
+        models.append(model)
+    return models
 
 
 def batch_norm_mode(learner, transductive: bool) -> str:
@@ -123,24 +138,45 @@ def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf
     Returns:
         `[inner_steps + 1]` for each of `path_names`.
     """
-    run, names, hits = Run(key=tf.zeros([], tf.int64)), path_names(learner, episode), learner.hits_of(episode)
+    names, hits = path_names(learner, episode), learner.hits_of(episode)
+    targets = {"support": episode.support_y, "query": episode.query_y}
 
-    def look(fast, k):
+    def judged(outputs):
         found = {}
-        for part, x, y in (
-            ("support", episode.support_x, episode.support_y), ("query", episode.query_x, episode.query_y)
-        ):  # fmt: skip
-            outputs = learner.method.outputs(fast, x, run, k)
-            found[f"{part}_loss"] = tf.cast(learner.loss_of(y, outputs), tf.float32)
+        for part, y in targets.items():
+            found[f"{part}_loss"] = tf.cast(learner.loss_of(y, outputs[part]), tf.float32)
             if f"{part}_accuracy" in names:
-                found[f"{part}_accuracy"] = hits.share(y, outputs)
+                found[f"{part}_accuracy"] = hits.share(y, outputs[part])
         return found
 
-    watch = Watch(look, dict.fromkeys(names, SCALAR))
+    if learner.method.samples == 1:
+        return _path_of_one(learner, episode, inner_steps, judged, dict.fromkeys(names, SCALAR), 0)
+    # The path of the mean prediction: the outputs of every model after each step, then what is made of them.
+    like = dict.fromkeys(targets, tf.TensorSpec(None, averaging.output_dtype(learner.network)))
+    paths = [_path_of_one(learner, episode, inner_steps, lambda o: o, like, i) for i in range(learner.method.samples)]
+    of_models = tf.nest.map_structure(lambda *rows: tf.stack(rows), *paths)
+    classification = episode_checks.is_classification(episode)
+    rows = [
+        judged({part: averaging.averaged(outputs[:, k], classification) for part, outputs in of_models.items()})
+        for k in range(inner_steps + 1)
+    ]
+    return tf.nest.map_structure(lambda *row: tf.stack(row), *rows)
+
+
+def _path_of_one(learner, episode: Episode, inner_steps: int, judged, like, key: int):
+    """What is made of the outputs of one model on support and query set, after each inner step."""
+    run = Run(key=tf.constant(key, tf.int64))
+
+    def look(fast, k):
+        return judged({
+            "support": learner.method.outputs(fast, episode.support_x, run, k),
+            "query": learner.method.outputs(fast, episode.query_x, run, k),
+        })  # fmt: skip
+
     with without_dropout(learner.network):
-        end = learner.adapted(learner.parameters(), episode, run, steps=inner_steps, watch=watch)
+        end = learner.adapted(learner.parameters(), episode, run, steps=inner_steps, watch=Watch(look, like))
         last = look(end.params, tf.convert_to_tensor(inner_steps))
-    return {name: tf.concat([end.seen[name], last[name][None]], axis=0) for name in names}
+    return tf.nest.map_structure(lambda seen, one: tf.concat([seen, one[None]], axis=0), end.seen, last)
 
 
 def measure(learner, episodes: Episode) -> dict[str, tf.Tensor]:
@@ -169,12 +205,15 @@ def measure(learner, episodes: Episode) -> dict[str, tf.Tensor]:
 
 
 def _measure_once(learner, episodes: Episode) -> dict[str, tf.Tensor]:
+    hits = learner.hits_of(task_spec(episodes))
+
     def one_task(episode):
-        outputs = learner.query_outputs(episode)
-        found = {"accuracy": losses.accuracy(episode.query_y, outputs)}
+        outputs, found = learner.query_outputs(episode), {}
+        if hits is not None:
+            found["accuracy"] = hits.share(episode.query_y, outputs)
         if learner.method.scores:
             found["loss"] = tf.cast(learner.loss_of(episode.query_y, outputs), tf.float32)
         return found
 
-    names = ["accuracy", "loss"] if learner.method.scores else ["accuracy"]
+    names = ["accuracy"] * (hits is not None) + ["loss"] * learner.method.scores
     return map_tasks(one_task, episodes, dict.fromkeys(names, SCALAR))

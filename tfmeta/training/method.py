@@ -59,6 +59,8 @@ class Method:
         start: (params, episode, run) to what the inner loop begins with. It may append tensors to the parameters, such
             as a head or features of the support set.
         outputs: (fast, x, run, k) to outputs `[batch, n_outputs]` for inputs `[batch, ...]`.
+        variance: (fast, x, run, k) to the variance of an observation around `outputs`, `[batch, n_outputs]`; None for a
+            method that does not say how sure it is.
         update: params to the update rule of the inner loop; None for a method that has none.
         support_loss: (fast, episode, run, k) to the loss that the inner loop lowers, or to a pair of it and what is to
             be kept. By default the learner's loss of `outputs` on the support set.
@@ -73,6 +75,7 @@ class Method:
         undecayed: groups of parameters that an optimizer's weight decay leaves alone.
         learn: an outer step on other data than episodes, a batch of `fit` to what is reported.
         check_data: refuses a dataset that `learn` cannot take.
+        n_outputs: width of `outputs` where it is neither the network's nor the number of a task's classes.
         makes_head: whether outputs are as wide as a task has classes: then labels must be integers.
         inference: whether the network runs in inference mode at test time, so that queries do not see each other.
         alone: (fast, episode, run, k) to outputs on queries that do not see each other, and in words the statistics
@@ -94,6 +97,7 @@ class Method:
     parameters: Mapping[str, Sequence[keras.Variable]]
     start: Callable[[Params, Episode, Run], Tensors]
     outputs: Callable[[Tensors, tf.Tensor, Run, tf.Tensor], tf.Tensor]
+    variance: Callable[[Tensors, tf.Tensor, Run, tf.Tensor], tf.Tensor] | None = None
     update: Callable[[Params], Update] | None = None
     support_loss: Callable[..., Any] | None = None
     keep: Any = ()
@@ -106,6 +110,7 @@ class Method:
     undecayed: tuple[str, ...] = ()
     learn: Callable[[Any], dict[str, tf.Tensor]] | None = None
     check_data: Callable[[tf.data.Dataset], None] | None = None
+    n_outputs: int | None = None
     makes_head: bool = False
     inference: bool = False
     alone: tuple[Callable[..., tf.Tensor], str] | None = None

@@ -1,0 +1,1 @@
+"""Training on regression tasks: presets, and runs in folders of their own."""
