@@ -21,6 +21,14 @@ def waves(seed=0, **sizes):
     return next(iter(sinusoid_episodes(**(SIZES | sizes), seed=seed)))
 
 
+def batch_of(one):
+    return tfmeta.Episode(*(t[None] for t in one))
+
+
+def first_points(one, n):
+    return one._replace(support_x=one.support_x[:n], support_y=one.support_y[:n])
+
+
 def as_float64(episode):
     return tfmeta.Episode(*(tf.cast(t, tf.float64) for t in episode))
 
@@ -46,7 +54,7 @@ def test_prediction_and_loss_are_the_papers():
     mean = np.linalg.solve(precision, root @ root.T @ learner.prior_mean.numpy() + phi.T @ one.support_y.numpy())
     spread = 0.09 * (1 + np.einsum("nd,de,ne->n", queries, np.linalg.inv(precision), queries))[:, None]
     np.testing.assert_allclose(learner.query_outputs(one), queries @ mean, rtol=1e-8)
-    (found,) = tfmeta.evaluation.predictive(learner, tfmeta.Episode(*(t[None] for t in one)))
+    (found,) = tfmeta.evaluation.predictive(learner, batch_of(one))
     np.testing.assert_allclose(found.mean, queries @ mean, rtol=1e-8)
     np.testing.assert_allclose(found.variance, spread, rtol=1e-8)
     errors = one.query_y.numpy() - queries @ mean
@@ -64,10 +72,7 @@ def test_a_prior_that_is_sure_is_what_it_says_and_points_narrow_the_variance():
     sure = regressor(noise=0.1, initial_precision=1e12)
     np.testing.assert_allclose(sure.query_outputs(one), sure(one.query_x), atol=1e-8)
     learner = regressor(noise=0.1)
-    few, all_ = (
-        tfmeta.evaluation.predictive(learner, tfmeta.Episode(one.support_x[None, :n], one.support_y[None, :n], one.query_x[None], one.query_y[None]))[0]
-        for n in (1, 4)
-    )  # fmt: skip
+    few, all_ = (tfmeta.evaluation.predictive(learner, batch_of(first_points(one, n)))[0] for n in (1, 4))
     assert (all_.variance <= few.variance + 1e-12).all()
     assert (all_.variance > 0.01).all()
 
@@ -93,7 +98,7 @@ def test_gradients_equal_finite_differences(options):
 def test_random_numbers_of_points_in_training_alone():
     one, learner = as_float64(task(waves())), regressor(noise=0.2, fewest_points=1)
     params, counts = learner.parameters(), []
-    fewer = [one._replace(support_x=one.support_x[:n], support_y=one.support_y[:n]) for n in range(1, 5)]
+    fewer = [first_points(one, n) for n in range(1, 5)]
     exact = [
         learner.method.outputs(
             learner.method.start(params, e, tfmeta.training.Run()), one.query_x, tfmeta.training.Run(), 0
@@ -151,7 +156,7 @@ def test_labels_are_refused_and_other_learners_need_a_noise(random_episodes):
     with pytest.raises(ValueError, match="RidgeClassifier takes labels"):
         learner.fit(tf.data.Dataset.from_tensors(random_episodes()), verbose=0)
     maml = tfmeta.MAML(tfmeta.networks.mlp(hidden=(5,)), inner_lr=0.01)
-    with pytest.raises(ValueError, match="noise must be given: the learner does not know it.*learner=MAML"):
+    with pytest.raises(ValueError, match=r"noise must be given: the learner does not know it.*learner=MAML"):
         tfmeta.evaluation.predictive(maml, waves())
     with pytest.raises(ValueError, match="noise must be None: the learner knows it"):
         tfmeta.evaluation.predictive(regressor(), waves(), noise=0.1)
