@@ -47,7 +47,8 @@ class RidgeClassifier(EpisodicLearner):
 
     Args:
         encoder: any built Keras model, `[batch, ...]` to embeddings `[batch, dim]`.
-        initial_strength: lambda, the ridge's penalty before training. Its logarithm is learned.
+        initial_strength: lambda, the ridge's penalty before training. Its logarithm is learned. It works against squared
+            lengths of embeddings: 50 suits a conv4 of 64 filters in its first hundreds of steps.
         initial_scale: of the logits before training: a regression's outputs lie about 0 and 1. It is learned likewise.
         name: Keras name.
 
@@ -68,7 +69,7 @@ class RidgeClassifier(EpisodicLearner):
         self,
         encoder: keras.Model,
         *,
-        initial_strength: float = 1.0,
+        initial_strength: float = 50.0,
         initial_scale: float = 10.0,
         name: str | None = None,
     ):

@@ -17,7 +17,7 @@ RECIPES = (
         method="ridge",
         order=45,
         label="Ridge (R2-D2)",
-        source="Bertinetto et al. (2019), section 5 and appendix A. https://arxiv.org/abs/1805.08136",
+        source="Bertinetto et al. (2019), section 3. https://arxiv.org/abs/1805.08136",
         build=_build,
         settings=common.EPISODES | {"epochs": 30},
         deviations=(
@@ -27,7 +27,7 @@ RECIPES = (
             "60-way training episodes, two a step, as for prototypical networks, so that both can be compared",
         ),
         options=(
-            Option("initial_strength", float, 1.0, "the ridge's penalty before training; it is learned"),
+            Option("initial_strength", float, 50.0, "the ridge's penalty before training; it is learned"),
             Option("initial_scale", float, 10.0, "of the logits before training; it is learned"),
         ),
     ),
