@@ -19,6 +19,7 @@ from tfmeta.training import copies, network_checks
 from tfmeta.training.comparison import comparison, embed
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
+from tfmeta.training.scale import check_range
 
 
 def ridge_head(support: tf.Tensor, labels: tf.Tensor, n_way: int | tf.Tensor, strength: float | tf.Tensor) -> tf.Tensor:
@@ -47,8 +48,8 @@ class RidgeClassifier(EpisodicLearner):
 
     Args:
         encoder: any built Keras model, `[batch, ...]` to embeddings `[batch, dim]`.
-        initial_strength: lambda, the ridge's penalty before training. Its logarithm is learned. It works against squared
-            lengths of embeddings: 50 suits a conv4 of 64 filters in its first hundreds of steps.
+        initial_strength: lambda, the ridge's penalty before training; its logarithm is learned. It works against
+            squared lengths of embeddings: 50 suits a conv4 of 64 filters in its first hundreds of steps.
         initial_scale: of the logits before training: a regression's outputs lie about 0 and 1. It is learned likewise.
         name: Keras name.
 
@@ -89,7 +90,8 @@ class RidgeClassifier(EpisodicLearner):
         self.log_scale = logarithm(initial_scale, "log_scale")
 
     def embed(self, x: tf.Tensor) -> tf.Tensor:
-        """Embeddings `[batch, dim]` of inputs `[batch, ...]`, in inference mode."""
+        """Embeddings `[batch, dim]` of inputs `[batch, ...]` in the range of training, in inference mode."""
+        check_range(self.input_scale, x)
         return embed(self.encoder, x)
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
 
@@ -12,6 +14,18 @@ from tfmeta.core.noise import without_dropout
 from tfmeta.training import averaging, copies, episode_checks
 from tfmeta.training.method import Run
 from tfmeta.training.parallel import SCALAR, map_tasks
+
+
+class Members(NamedTuple):
+    """What the adapted models of one task say of its queries, before anything is averaged.
+
+    Args:
+        outputs: `[samples, n_way * n_query, n_outputs]`.
+        variances: of what will be observed, likewise; None of a method that does not say how sure it is.
+    """
+
+    outputs: tf.Tensor
+    variances: tf.Tensor | None
 
 
 def query_outputs(learner, episode: Episode, transductive: bool, key: tf.Tensor) -> tf.Tensor:
@@ -26,29 +40,59 @@ def query_outputs(learner, episode: Episode, transductive: bool, key: tf.Tensor)
     Returns:
         `[n_way * n_query, n_outputs]`.
     """
+    found = member_outputs(learner, episode, transductive, key, variances=False).outputs
+    if found.shape[0] == 1:
+        return found[0]
+    return averaging.averaged(found, episode_checks.is_classification(episode))
+
+
+def member_outputs(
+    learner, episode: Episode, transductive: bool, key: tf.Tensor, *, variances: bool = True
+) -> Members:  # fmt: skip
+    """Outputs of each of a task's adapted models on its queries.
+
+    Args:
+        learner: an `EpisodicLearner`.
+        episode: one task, without a meta-batch axis.
+        transductive: let batch norm use the statistics of all queries together.
+        key: the task's randomness, of which each model has a part of its own.
+        variances: whether these are asked for, too.
+
+    Returns:
+        `Members`, one model for each of `Method.samples`.
+    """
     samples = learner.method.samples
-    if samples == 1:
-        return _outputs_of_one(learner, episode, transductive, Run(key=key))
-    found = [_outputs_of_one(learner, episode, transductive, Run(key=key * samples + i)) for i in range(samples)]
-    return averaging.averaged(tf.stack(found), episode_checks.is_classification(episode))
+    runs = [Run(key=key)] if samples == 1 else [Run(key=key * samples + i) for i in range(samples)]
+    asked = ("outputs", "variance") if variances and learner.method.variance is not None else ("outputs",)
+    found = [_of_one(learner, episode, transductive, run, asked) for run in runs]
+    outputs, *rest = (tf.stack(one) for one in zip(*found, strict=True))
+    return Members(outputs, rest[0] if rest else None)
 
 
-def _outputs_of_one(learner, episode: Episode, transductive: bool, run: Run) -> tf.Tensor:
+def _of_one(learner, episode: Episode, transductive: bool, run: Run, asked: tuple[str, ...]) -> list[tf.Tensor]:
+    """What one adapted model says of the queries, by the names of fields of the method."""
     method, k = learner.method, tf.constant(learner.eval_inner_steps)
     with without_dropout(learner.network):
         fast = learner.adapted(learner.parameters(), episode, run).params
-        if transductive or method.inference or not copies.batch_norm_layers(learner.network):
-            return method.outputs(fast, episode.query_x, run, k)
-        if method.alone is not None:
-            return method.alone[0](fast, episode, run, k)
-        dtype = full_precision(fast[-1]).dtype  # of the last layer; else map_fn takes that of its input
+        at_once = transductive or method.inference or not copies.batch_norm_layers(learner.network)
+        found = [_on_queries(method, fast, episode, run, k, at_once, name) for name in asked]
+        return [tf.broadcast_to(one, tf.shape(found[0])) for one in found]
 
-        def alone(query):
-            one = tf.nest.map_structure(lambda x: x[None], query)
-            outputs = method.outputs(fast, together(episode.support_x, one), run, k)
-            return tf.cast(outputs[-1], dtype)
 
-        return tf.map_fn(alone, episode.query_x, fn_output_signature=dtype)
+def _on_queries(method, fast, episode: Episode, run: Run, k, at_once: bool, name: str) -> tf.Tensor:
+    function = getattr(method, name)
+    if at_once:
+        return function(fast, episode.query_x, run, k)
+    if method.alone is not None and name == "outputs":
+        return method.alone[0](fast, episode, run, k)
+    dtype = full_precision(fast[-1]).dtype  # of the last layer; else map_fn takes that of its input
+
+    def alone(query):
+        one = tf.nest.map_structure(lambda x: x[None], query)
+        found = function(fast, together(episode.support_x, one), run, k)
+        return tf.cast(found[-1], dtype)
+
+    return tf.map_fn(alone, episode.query_x, fn_output_signature=dtype)
 
 
 def adapted_model(learner, task: Episode, inner_steps: int | None) -> keras.Model:
