@@ -8,11 +8,13 @@ from tfmeta.datasets.labelled import labelled_batches
 from tfmeta.datasets.loading import load_images
 from tfmeta.datasets.omniglot import OmniglotUnavailableError, load_omniglot
 from tfmeta.datasets.splitting import split_classes
+from tfmeta.tasks.ambiguous import PosteriorCurves, posterior_curves, sine_or_line_episodes
 from tfmeta.tasks.sinusoid import sinusoid_episodes
 
 __all__ = [
     "ImageClasses",
     "OmniglotUnavailableError",
+    "PosteriorCurves",
     "Splits",
     "from_arrays",
     "from_directory",
@@ -20,6 +22,8 @@ __all__ = [
     "load_glyphs",
     "load_images",
     "load_omniglot",
+    "posterior_curves",
+    "sine_or_line_episodes",
     "sinusoid_episodes",
     "split_classes",
 ]
