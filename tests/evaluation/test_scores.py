@@ -87,7 +87,7 @@ def test_the_line_holds_every_field():
         "data": "omniglot vinyals test", "method": "MAML", "settings": {"inner_steps": 17, "inner_lr": 0.25},
         "batch_norm": "statistics of all queries together", "seed": 42, "model": "single model",
     }  # fmt: skip
-    assert {*values, "details"} == {field.name for field in dataclasses.fields(tfmeta.Score)}
+    assert {*values, "details", "calibration"} == {field.name for field in dataclasses.fields(tfmeta.Score)}
     score = tfmeta.Score(**values)
     assert str(score) == (
         "accuracy 98.77 % +- 0.32 (7-way 3-shot, 95 % interval over 601 episodes, 13 queries a class, omniglot vinyals "

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfmeta.core.episode import Episode, task_spec
 from tfmeta.core.validation import check_sizes
-from tfmeta.evaluation.scores import confidence_interval
+from tfmeta.evaluation.intervals import confidence_interval
 from tfmeta.evaluation.streams import meta_batches
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.judging import path_names

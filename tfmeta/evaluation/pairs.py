@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfmeta.evaluation.scores import Score, confidence_interval
+from tfmeta.evaluation.intervals import confidence_interval
+from tfmeta.evaluation.scores import Score
 
 
 class PairedDifference(NamedTuple):
