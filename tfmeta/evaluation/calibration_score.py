@@ -65,10 +65,10 @@ class Calibration:
         return f"Calibration(nll={self.nll:.4g}, brier={self.brier:.4g}, ece={self.ece:.4g}, {self.method!r})"
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON."""
+        """All fields, ready for JSON; `None` for what an empty bin does not have."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        bins = {name: array.tolist() for name, array in self.reliability._asdict().items()}
-        return fields | {"reliability": bins, "accuracy_intervals": self.accuracy_intervals.tolist()}
+        bins = {name: _listed(array) for name, array in self.reliability._asdict().items()}
+        return fields | {"reliability": bins, "accuracy_intervals": _listed(self.accuracy_intervals)}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Calibration:
@@ -131,6 +131,10 @@ class CalibrationTally:
             reliability=in_bins(total),
             accuracy_intervals=accuracies,
         )
+
+
+def _listed(array: np.ndarray) -> list:
+    return [None if np.isnan(number) else number for number in array.tolist()]
 
 
 def _bootstrap(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
