@@ -10,7 +10,7 @@ import pytest
 import tfmeta
 from tfmeta.app import methods
 from tfmeta.plotting import BEFORE, METHOD_COLOURS, method_style
-from tfmeta.plotting.palette import METHOD_MARKERS, method_named
+from tfmeta.plotting.palette import METHOD_MARKERS, colours_of, method_named
 
 FOLDER = Path(__file__).parents[2] / "tutorials"
 
@@ -94,3 +94,12 @@ def test_notebooks_take_a_method_s_colour_from_the_palette(path):
     names = "|".join(re.escape(name) for name in METHOD_COLOURS)
     assert not re.findall(rf'\\"(?:{names})\\": COLOURS\[', text)
     assert not re.findall(r"#[0-9A-F]{6}\b", "".join(re.findall(r'"source": \[.*?\]', text, re.DOTALL)))
+
+
+def test_lines_of_one_picture_have_colours_of_their_own():
+    found = colours_of(["MAML", "mine", "ProtoNet", "MAML", "yours"])
+    assert found[0] == METHOD_COLOURS["MAML"]
+    assert found[2] == METHOD_COLOURS["ProtoNet"]
+    assert len(set(found)) == 5
+    assert len(colours_of([f"method {i}" for i in range(40)])) == 40
+    assert colours_of([]) == []

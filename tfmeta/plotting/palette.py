@@ -6,6 +6,7 @@ Every function that draws takes an axes and returns it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -87,6 +88,25 @@ def method_style(name: str) -> dict[str, str]:
     if method is None:
         raise ValueError(f"name must be one of {', '.join(METHOD_COLOURS)}. Received: name={name!r}")
     return {"color": METHOD_COLOURS[method], "marker": METHOD_MARKERS[method]}
+
+
+def colours_of(labels: Sequence[str]) -> list[str]:
+    """Colours of the lines of one picture, all different as long as there are enough.
+
+    Args:
+        labels: what the lines are called.
+
+    Returns:
+        For each a method's own colour where it is labelled with it; for others, and for a second one, one left over.
+    """
+    found: list[str | None] = []
+    for label in labels:
+        own = METHOD_COLOURS.get(method_named(label) or "")
+        found.append(None if own in found else own)
+    left = iter(
+        [colour for colour in (*COLOURS, *METHOD_COLOURS.values()) if colour not in found] + [BEFORE] * len(labels)
+    )
+    return [colour or next(left) for colour in found]
 
 
 def axes_or_new(ax: Axes | None, **size) -> Axes:
