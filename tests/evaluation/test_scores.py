@@ -88,7 +88,7 @@ def test_the_line_holds_every_field():
         "batch_norm": "statistics of all queries together", "seed": 42, "model": "single model",
         "loss": 0.123, "loss_interval": 0.004,
     }  # fmt: skip
-    assert {*values, "details"} == {field.name for field in dataclasses.fields(tfmeta.Score)}
+    assert {*values, "details", "calibration"} == {field.name for field in dataclasses.fields(tfmeta.Score)}
     score = tfmeta.Score(**values)
     assert str(score) == (
         "accuracy 98.77 % +- 0.32 (7-way 3-shot, 95 % interval over 601 episodes, 13 queries a class, omniglot vinyals "

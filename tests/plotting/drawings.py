@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfmeta.evaluation import AdaptationCurve, Score, ScoreDetails
+from tfmeta.evaluation import AdaptationCurve, Calibration, Reliability, Score, ScoreDetails
 
 
 def curve(label="MAML", regression=False, steps=4, episodes=50, seed=0):
@@ -27,6 +27,20 @@ def score(confusion=None, names=None, undefined=0):
     answers = [(i, j, n) for (i, j), n in np.ndenumerate(confusion) if n] + ([(0, -1, undefined)] if undefined else [])
     details = ScoreDetails(np.full(9, 0.5), names, np.array(answers, np.int64))
     return Score(0.5, 0.1, 9, 5, 1, 15, "tiny", "MAML", {}, "none", 0, details=details)
+
+
+def calibration(method="MAML", bins=15, seed=0, **fields):
+    """Calibration of a method that is too sure: bins above 0.3, the first of them without an interval."""
+    rng = np.random.default_rng(seed)
+    confidence = (np.arange(bins) + 0.5) / bins
+    count = np.where(confidence > 0.3, rng.integers(100, 1000, bins), 0)
+    empty, first = np.where(count, 0.0, np.nan), int(np.argmax(count > 0))
+    found = Reliability(confidence + empty, 0.8 * confidence + empty, count)
+    intervals = 0.05 + empty
+    intervals[first] = np.nan
+    given = {"nll": 0.8, "nll_interval": 0.01, "brier": 0.3, "brier_interval": 0.02, "ece": 0.123, "ece_interval": 0.01,
+             "episodes": 600, "queries": int(count.sum())}  # fmt: skip
+    return Calibration(**(given | fields), method=method, reliability=found, accuracy_intervals=intervals)
 
 
 def words(artists):

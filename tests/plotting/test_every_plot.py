@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tfmeta
-from tests.plotting.drawings import assert_whole, curve, embeddings, score
+from tests.plotting.drawings import assert_whole, calibration, curve, embeddings, score
 
 
 def draw_episode(episode, ax=None):
@@ -18,6 +18,11 @@ DRAWERS = {
     "curve": lambda episode, ax=None: tfmeta.plot_adaptation_curve([curve(), curve("FOMAML")], ax),
     "confusion": lambda episode, ax=None: tfmeta.plot_confusion(score(), ax),
     "embeddings": lambda episode, ax=None: tfmeta.plot_embeddings(*embeddings(), ax),
+    "reliability": lambda episode, ax=None: tfmeta.plotting.plot_reliability(calibration(), ax),
+    "reliabilities": lambda episode, ax=None: tfmeta.plotting.plot_reliability(
+        [calibration("small net (Proto-MAML)"), calibration("PLATIPUS", seed=1)], ax
+    ),
+    "coverage": lambda episode, ax=None: tfmeta.plotting.plot_coverage({"MAML": [0.2, 0.5]}, [0.5, 0.9], ax),
 }
 each = pytest.mark.parametrize("draw", DRAWERS.values(), ids=DRAWERS)
 

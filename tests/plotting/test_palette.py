@@ -10,7 +10,7 @@ import pytest
 import tfmeta
 from tfmeta.app import methods
 from tfmeta.plotting import BEFORE, METHOD_COLOURS, method_style
-from tfmeta.plotting.palette import METHOD_MARKERS, method_named
+from tfmeta.plotting.palette import METHOD_MARKERS, colours_of, method_named
 
 FOLDER = Path(__file__).parents[2] / "tutorials"
 
@@ -43,6 +43,7 @@ def test_methods_that_meet_in_a_figure_are_told_apart(sight):
     meet = (
         ("MAML", "joint training"), ("MAML", "FOMAML", "Reptile"), ("MAML", "Meta-SGD", "ANIL", "BOIL"),
         ("MAML", "ProtoNet", "Proto-MAML"), ("matching", "ProtoNet"), ("MAML", "MAML++", "ProtoNet", "Reptile"),
+        ("MAML", "ensemble", "ALPaCA", "PLATIPUS"), ("MAML", "LSTM meta-learner"), ("ProtoNet", "Ridge (R2-D2)"),
     )  # fmt: skip
     for group in meet:
         for i, one in enumerate(group):
@@ -75,7 +76,8 @@ def test_a_method_is_known_by_its_names(name):
 
 def test_every_learner_and_every_recipe_has_a_colour():
     for learner in ("ANIL", "BOIL", "MAML", "MAMLPlusPlus", "MetaSGD", "ProtoMAML", "PrototypicalNetwork", "Reptile",
-                    "MatchingNetwork", "NearestNeighbour", "FineTunedClassifier"):  # fmt: skip
+                    "MatchingNetwork", "NearestNeighbour", "FineTunedClassifier", "RidgeClassifier",
+                    "LSTMMetaLearner", "BayesianLinearRegressor", "MAMLEnsemble", "PLATIPUS"):  # fmt: skip
         assert hasattr(tfmeta, learner)
         assert method_named(learner), learner
     for name in methods.RECIPES:
@@ -94,3 +96,12 @@ def test_notebooks_take_a_method_s_colour_from_the_palette(path):
     names = "|".join(re.escape(name) for name in METHOD_COLOURS)
     assert not re.findall(rf'\\"(?:{names})\\": COLOURS\[', text)
     assert not re.findall(r"#[0-9A-F]{6}\b", "".join(re.findall(r'"source": \[.*?\]', text, re.DOTALL)))
+
+
+def test_lines_of_one_picture_have_colours_of_their_own():
+    found = colours_of(["MAML", "mine", "ProtoNet", "MAML", "yours"])
+    assert found[0] == METHOD_COLOURS["MAML"]
+    assert found[2] == METHOD_COLOURS["ProtoNet"]
+    assert len(set(found)) == 5
+    assert len(colours_of([f"method {i}" for i in range(40)])) == 40
+    assert colours_of([]) == []

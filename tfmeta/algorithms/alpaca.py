@@ -96,6 +96,7 @@ class BayesianLinearRegressor(EpisodicLearner):
             self.encoder,
             own,
             undecayed=tuple(own),
+            label="ALPaCA",
             start=self._start,
             outputs=lambda fast, x, run, k: self._features(fast, x, run) @ fast[-3],
             variance=self._variance,

@@ -144,6 +144,7 @@ class MAMLEnsemble(EpisodicLearner):
         return Method.for_network(
             self.network,
             parameters={f"member_{i}": variables for i, variables in enumerate(members)},
+            label="ensemble of MAMLs",
             start=self._start,
             update=lambda params: gradient_descent(self.inner_lr, self.inner_clip_norm),
             variance=averaging.constant_variance(self.noise),

@@ -101,6 +101,7 @@ class LSTMMetaLearner(EpisodicLearner):
             "update": lambda params: lstm(params["rule"]),
             "first_order": True,
             "undecayed": ("rule",),
+            "label": "LSTM meta-learner",
             "alone": (self._alone, "statistics of the support set"),
         }
         if self.learn_start:

@@ -1,25 +1,47 @@
-"""How good a learner is, and how it adapts step by step."""
+"""How good a learner is, how sure it is of it, and how it adapts step by step."""
 
+from tfmeta.evaluation.calibration import (
+    Reliability,
+    brier_score,
+    expected_calibration_error,
+    fitted_temperature,
+    negative_log_likelihood,
+    reliability,
+    temperature_scaled,
+)
+from tfmeta.evaluation.calibration_score import Calibration
 from tfmeta.evaluation.curves import AdaptationCurve, adaptation_curve
 from tfmeta.evaluation.details import ClassScore, ScoreDetails
+from tfmeta.evaluation.intervals import confidence_interval
+from tfmeta.evaluation.mixtures import coverage, mixture_nll
 from tfmeta.evaluation.pairs import PairedDifference, paired_difference
 from tfmeta.evaluation.predictive import Predictive, predictive
 from tfmeta.evaluation.regression import RegressionScore
-from tfmeta.evaluation.scores import Score, confidence_interval, evaluate
+from tfmeta.evaluation.scores import Score, evaluate
 from tfmeta.evaluation.seeds import mean_over_seeds
 
 __all__ = [
     "AdaptationCurve",
+    "Calibration",
     "ClassScore",
     "PairedDifference",
     "Predictive",
     "RegressionScore",
+    "Reliability",
     "Score",
     "ScoreDetails",
     "adaptation_curve",
+    "brier_score",
     "confidence_interval",
+    "coverage",
     "evaluate",
+    "expected_calibration_error",
+    "fitted_temperature",
     "mean_over_seeds",
+    "mixture_nll",
+    "negative_log_likelihood",
     "paired_difference",
     "predictive",
+    "reliability",
+    "temperature_scaled",
 ]

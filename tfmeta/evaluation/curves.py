@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfmeta.core.episode import Episode, task_spec
 from tfmeta.core.validation import check_sizes
 from tfmeta.core.words import counted
-from tfmeta.evaluation.scores import confidence_interval
+from tfmeta.evaluation.intervals import confidence_interval
 from tfmeta.evaluation.streams import meta_batches
 from tfmeta.training.episode_checks import check_meta_batch_axis
 from tfmeta.training.episodic import EpisodicLearner

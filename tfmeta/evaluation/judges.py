@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -24,11 +24,13 @@ class Judgement(NamedTuple):
             for regression.
         losses: of queries with labels `[meta_batch_size]`; `None` for regression, whose losses are the values, where
             there is no loss, or nobody knows whether outputs are logits or probabilities.
+        outputs: of each episode on its queries, `[n_way * n_query, n_outputs]`, where they were asked for; else `None`.
     """
 
     values: np.ndarray
     predictions: np.ndarray | None
     losses: np.ndarray | None = None
+    outputs: Sequence[np.ndarray] | None = None
 
 
 class Judge(NamedTuple):
@@ -79,7 +81,7 @@ def method_of(learner) -> str:
     return method if label == method else f"{label} ({method})"
 
 
-def judge_of(learner, data, *, transductive: bool, hits: Hits | None) -> Judge:
+def judge_of(learner, data, *, transductive: bool, hits: Hits | None, outputs: bool = False) -> Judge:
     """Choose how a learner is judged.
 
     Args:
@@ -87,6 +89,7 @@ def judge_of(learner, data, *, transductive: bool, hits: Hits | None) -> Judge:
         data: what it is to be judged on.
         transductive: let batch norm see all queries together.
         hits: how hits are counted; None if the episodes have targets instead of labels.
+        outputs: give the outputs on the queries of classification, too.
 
     Returns:
         The `Judge`.
@@ -100,7 +103,7 @@ def judge_of(learner, data, *, transductive: bool, hits: Hits | None) -> Judge:
             "mean squared error" if loss is None else getattr(loss, "name", None) or getattr(loss, "__name__", "loss")
         )
         return Judge(
-            _in_a_graph(learner, transductive, hits),
+            _in_a_graph(learner, transductive, hits, outputs),
             learner.evaluation_settings(),
             learner.batch_norm_mode(transductive=transductive),
             name.replace("_", " "),
@@ -120,24 +123,30 @@ def judge_of(learner, data, *, transductive: bool, hits: Hits | None) -> Judge:
     return Judge(_task_by_task(lambda x, y: learner), {}, "the model's own", "mean squared error")
 
 
-def _in_a_graph(learner: EpisodicLearner, transductive: bool, hits: Hits | None):
+def _in_a_graph(learner: EpisodicLearner, transductive: bool, hits: Hits | None, asked: bool):
     regression, scores = hits is None, learner.method.scores
 
     def one_task(task):
         episode, key = task
         outputs = learner.query_outputs(episode, transductive=transductive, key=key)
         loss = tf.cast(learner.loss_of(episode.query_y, outputs), tf.float32) if scores else tf.constant(0.0)
-        return loss if regression else (*_answers(episode.query_y, outputs, hits), loss)
+        if regression:
+            return loss
+        answers = (*_answers(episode.query_y, outputs, hits), loss)
+        return (*answers, _in_rows(tf.cast(outputs, tf.float32))) if asked else answers
 
     signature = SCALAR if regression else (SCALAR, tf.TensorSpec([None], tf.int32), SCALAR)
+    graph = ("judge", transductive, regression)
+    if asked:  # a graph of its own, so that scores without it give nothing more
+        signature, graph = (*signature, tf.TensorSpec([None, None], tf.float32)), (*graph, "outputs")
 
     def judge(episodes: Episode, first: int) -> Judgement:
         keys = first + tf.range(episodes.support_y.shape[0], dtype=tf.int64)
-        found = learner.map_compiled(one_task, (episodes, keys), signature, key=("judge", transductive, regression))
+        found = learner.map_compiled(one_task, (episodes, keys), signature, key=graph)
         if regression:
             return Judgement(found.numpy(), None)
-        values, predictions, losses = (part.numpy() for part in found)
-        return Judgement(values, predictions, losses if scores else None)
+        values, predictions, losses, *outputs = (part.numpy() for part in found)
+        return Judgement(values, predictions, losses if scores else None, outputs[0] if outputs else None)
 
     return judge
 
@@ -146,6 +155,11 @@ def _answers(targets: tf.Tensor, outputs: tf.Tensor, hits: Hits) -> tuple[tf.Ten
     """Accuracy and predicted labels; an output that is not a number has no largest one, and is wrong."""
     predictions = hits.prediction(outputs)
     return tf.reduce_mean(tf.cast(predictions == hits.label(targets), tf.float32)), predictions
+
+
+def _in_rows(outputs: tf.Tensor) -> tf.Tensor:
+    """Outputs `[batch, n_outputs]`, of those that are one number an example."""
+    return outputs[:, None] if outputs.shape.rank == 1 else outputs
 
 
 def _check_width(outputs: np.ndarray) -> None:
@@ -176,7 +190,8 @@ def _task_by_task(model_for):
                     )
                 _check_width(outputs)
                 hits = hits_for(None, tf.constant(query_y), (None,))
-                found.append([part.numpy() for part in _answers(tf.constant(query_y), tf.constant(outputs), hits)])
+                answers = _answers(tf.constant(query_y), tf.constant(outputs), hits)
+                found.append([*(part.numpy() for part in answers), outputs])
                 continue
             # Targets [n] minus outputs [n, 1] would be a matrix [n, n], with no error.
             if outputs.shape != query_y.shape:
@@ -184,8 +199,8 @@ def _task_by_task(model_for):
                     "outputs must have the shape of the targets. "
                     f"Received: outputs with shape={outputs.shape}, query_y with shape={query_y.shape}"
                 )
-            found.append([np.float32(np.mean((outputs.astype(np.float64) - query_y) ** 2)), None])
-        values, predictions = zip(*found, strict=True)
-        return Judgement(np.array(values), None if predictions[0] is None else np.stack(predictions))
+            found.append([np.float32(np.mean((outputs.astype(np.float64) - query_y) ** 2)), None, None])
+        values, predictions, outputs = zip(*found, strict=True)
+        return Judgement(np.array(values), None if predictions[0] is None else np.stack(predictions), outputs=outputs)
 
     return judge

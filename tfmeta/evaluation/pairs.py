@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfmeta.core.words import counted
-from tfmeta.evaluation.scores import Score, confidence_interval
+from tfmeta.evaluation.intervals import confidence_interval
+from tfmeta.evaluation.scores import Score
 
 
 class PairedDifference(NamedTuple):

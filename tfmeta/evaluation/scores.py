@@ -14,8 +14,11 @@ from tfmeta.core.episode import Episode
 from tfmeta.core.validation import check_flags, check_sizes
 from tfmeta.core.words import counted
 from tfmeta.datasets.classes import ImageClasses
+from tfmeta.evaluation.calibration_score import Calibration, CalibrationTally
 from tfmeta.evaluation.details import ScoreDetails, Tally
+from tfmeta.evaluation.intervals import confidence_interval
 from tfmeta.evaluation.judges import hits_of, judge_of, method_of
+from tfmeta.evaluation.probabilities import check_probabilities, log_probabilities
 from tfmeta.evaluation.regression import (
     RegressionScore,
     episodes_in_words,
@@ -29,38 +32,6 @@ from tfmeta.tasks.sampling import episode_dataset
 from tfmeta.tasks.sizes import Size, checked_sizes
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.outputs import LABELS
-
-# Two-sided 95 % quantile of the normal distribution; the papers use it for their 600 to 1000 episodes.
-Z_95 = 1.959964
-
-
-def confidence_interval(values: np.ndarray) -> float:
-    """Half the width of the 95 % confidence interval of a mean.
-
-    Args:
-        values: `[n, ...]`, one row an episode; the interval is over episodes.
-
-    Raises:
-        ValueError: if they are no numbers, or one alone without an axis.
-
-    Returns:
-        1.96 standard errors, `[...]`; not-a-number for one value, which says nothing about its spread.
-
-    References:
-        Snell et al. (2017), section 3: accuracies with 95 % intervals over test episodes.
-        https://arxiv.org/abs/1703.05175
-    """
-    try:
-        values = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"values must be numbers. Received: values={values!r}") from error
-    if not values.ndim:
-        raise ValueError(f"values must be [n, ...], one row an episode. Received: values={values!r}")
-    if len(values) < 2:
-        return np.full(values.shape[1:], np.nan)[()]
-    # A loss that has run to infinity, or nearly, has no spread: not-a-number or infinite, too.
-    with np.errstate(invalid="ignore", over="ignore"):
-        return Z_95 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +57,7 @@ class Score:
             learners, and of scores that were written without one.
         loss_interval: half the width of the 95 % confidence interval of the loss over episodes, or `None`.
         details: accuracies of episodes `[episodes]` and classes, and the confusion matrix, on request; else `None`.
+        calibration: how sure the classifier is, a `Calibration`, on request; else `None`.
 
     Raises:
         ValueError: if the accuracy is no share from 0 to 1.
@@ -109,6 +81,7 @@ class Score:
     loss: float | None = None
     loss_interval: float | None = None
     details: ScoreDetails | None = dataclasses.field(default=None, compare=False, repr=False)
+    calibration: Calibration | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self):
         share = self.accuracy
@@ -117,6 +90,8 @@ class Score:
         restore_sizes(self, "n_way", "k_shot", "n_query")
         if isinstance(self.details, dict):  # from JSON
             object.__setattr__(self, "details", ScoreDetails.from_dict(self.details))
+        if isinstance(self.calibration, dict):
+            object.__setattr__(self, "calibration", Calibration.from_dict(self.calibration))
 
     def __str__(self):
         seed = "" if self.seed is None else f", seed {self.seed}"
@@ -128,12 +103,12 @@ class Score:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON; `details` only where they were asked for, the loss only where there is one."""
+        """All fields, ready for JSON; `details` and `calibration` only where asked for, a loss where there is one."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields = {name: x for name, x in fields.items() if x is not None or name not in ("loss", "loss_interval")}
         fields["settings"] = dict(self.settings)
-        details = fields.pop("details")
-        return fields if details is None else fields | {"details": details.to_dict()}
+        asked = {name: fields.pop(name) for name in ("details", "calibration")}
+        return fields | {name: found.to_dict() for name, found in asked.items() if found is not None}
 
 
 def evaluate(
@@ -147,6 +122,7 @@ def evaluate(
     seed: int = 0,
     transductive: bool = True,
     details: bool = False,
+    calibration: bool = False,
 ) -> Score | RegressionScore:
     """Accuracy on episodes of classes that were not trained on, or the loss on regression tasks.
 
@@ -167,38 +143,47 @@ def evaluate(
         transductive: let batch norm see all queries of an episode together, where the algorithm uses batch statistics.
         details: keep the accuracy of each episode and of each class and the confusion matrix in `score.details`; the
             losses of regression in `score.losses`.
+        calibration: keep likelihood, Brier score and calibration error of the queries' probabilities, with intervals,
+            in `score.calibration`. Outputs of a Keras model are taken for probabilities where each row sums to 1, else
+            for logits.
 
     Returns:
         A `Score`; a `RegressionScore` if the episodes have floating-point targets.
 
     Raises:
-        TypeError: if the learner can neither adapt nor predict, or sizes are missing.
+        TypeError: if the learner can neither adapt nor predict, sizes are missing, or calibration is asked of a method
+            that gives no probabilities.
         ValueError: if a size is not positive, `data` has too few classes or images, the learner's output
-            is not `n_way` wide, or there is one class alone, in which every answer would be right.
+            is not `n_way` wide, there is one class alone, in which every answer would be right, or calibration is asked
+            of regression.
 
     References:
         Vinyals et al. (2016), section 4.1 https://arxiv.org/abs/1606.04080; Finn et al. (2017), section 5.1, for
-        regression https://arxiv.org/abs/1703.03400
+        regression https://arxiv.org/abs/1703.03400; Guo et al. (2017), section 2, for calibration
+        https://arxiv.org/abs/1706.04599
     """
     check_sizes(episodes=episodes)
-    check_flags(transductive=transductive, details=details)
+    check_flags(transductive=transductive, details=details, calibration=calibration)
     given = isinstance(data, Episode | tf.data.Dataset) or casting.is_list(data)
     if given:
         data = casting.as_given(data, squeeze=getattr(learner, "loss_function", None) is None)
     stream = ((batch, None) for batch in meta_batches(data, episodes)) if given else None
     hits = hits_of(learner, _example(data)) if given else LABELS
     regression = hits is None
-    judge = judge_of(learner, data, transductive=transductive, hits=hits)
+    if calibration:
+        check_probabilities(learner, regression)
+    judge = judge_of(learner, data, transductive=transductive, hits=hits, outputs=calibration)
     asked: dict[str, Size] = {}
     if not given:
         stream, asked = _drawn(learner, data, {"n_way": n_way, "k_shot": k_shot, "n_query": n_query}, episodes, seed)
     sizes, tally = Sizes(), Tally(None if given else data.class_names)
+    sureness = CalibrationTally()
     found: list[np.ndarray] = []
     found_losses: list[np.ndarray] = []
     done = 0
     for meta_batch, ids in stream:
         sizes.add(check_meta_batch(meta_batch, learner, hits))
-        values, predictions, losses = judge.of(meta_batch, done)
+        values, predictions, losses, outputs = judge.of(meta_batch, done)
         kept = len(values) if given else min(len(values), episodes - done)
         found.append(values[:kept])
         done += kept
@@ -208,6 +193,9 @@ def evaluate(
             classes = None if ids is None else ids.classes.numpy()[:kept]
             labels = np.stack([hits.label(y) for y in meta_batch.query_y[:kept]])
             tally.add(labels, predictions[:kept], classes)
+            if calibration:
+                for true, one in zip(labels, outputs[:kept], strict=True):
+                    sureness.add(true, log_probabilities(learner, one))
     if not found:
         raise ValueError("data must hold at least one meta-batch. Received: an empty dataset")
     values = np.concatenate(found).astype(np.float64)
@@ -233,8 +221,9 @@ def evaluate(
             stacklevel=2,
         )
     kept_details = tally.details(values) if details else None
-    common |= _loss(found_losses)
-    return Score(accuracy=float(values.mean()), seed=None if given else seed, details=kept_details, **common)
+    common |= _loss(found_losses) | {"seed": None if given else seed}
+    kept_sureness = sureness.calibration(common["method"]) if calibration else None
+    return Score(accuracy=float(values.mean()), details=kept_details, calibration=kept_sureness, **common)
 
 
 def _loss(found: list[np.ndarray]) -> dict[str, float]:

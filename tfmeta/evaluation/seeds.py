@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfmeta.evaluation.curves import AdaptationCurve
+from tfmeta.evaluation.intervals import Z_95
 from tfmeta.evaluation.regression import RegressionScore
-from tfmeta.evaluation.scores import Z_95, Score
+from tfmeta.evaluation.scores import Score
 
 # Two-sided 95 % quantiles of Student's t distribution for 1 to 10 degrees of freedom.
 _T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
@@ -77,7 +78,8 @@ def mean_over_seeds(
     if not curves:
         name = "accuracy" if isinstance(first, Score) else "loss"
         mean, half = _mean([getattr(one, name) for one in found])
-        own = {"seed": None, "details": None, **_loss(found)} if isinstance(first, Score) else {"losses": None}
+        none = {"seed": None, "details": None, "calibration": None}
+        own = {**none, **_loss(found)} if isinstance(first, Score) else {"losses": None}
         model = f"mean of {n} trainings and its 95 % interval over them"
         return dataclasses.replace(first, **{name: float(mean)}, interval=float(half), model=model, **own)
     if len({frozenset(one.mean) for one in found}) > 1:

@@ -1,5 +1,6 @@
-"""Pictures of episodes, adaptation, embeddings and scores."""
+"""Pictures of episodes, adaptation, embeddings, scores and calibration."""
 
+from tfmeta.plotting.calibration import plot_coverage, plot_reliability
 from tfmeta.plotting.confusion import plot_confusion
 from tfmeta.plotting.curves import plot_adaptation_curve
 from tfmeta.plotting.embeddings import plot_embeddings
@@ -16,8 +17,10 @@ __all__ = [
     "method_style",
     "plot_adaptation_curve",
     "plot_confusion",
+    "plot_coverage",
     "plot_embeddings",
     "plot_episode",
     "plot_regression",
+    "plot_reliability",
     "plot_scores",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from tfmeta.core.validation import check_flags
 from tfmeta.evaluation.curves import AdaptationCurve
 from tfmeta.evaluation.scores import Score
-from tfmeta.plotting.palette import BEFORE, COLOURS, METHOD_COLOURS, axes_or_new, method_named
+from tfmeta.plotting.palette import BEFORE, axes_or_new, colours_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +69,7 @@ def plot_adaptation_curve(
     # The legend of several curves stands beside the axes: within, it would lie on one of them.
     several = len(given) > 1
     ax = axes_or_new(ax, figsize=(7.0 if several else 5.0, 3.4))
-    colours = _colours([one.label for one in curves] + [one.method for one in scores])
+    colours = colours_of([one.label for one in curves] + [one.method for one in scores])
     for one, colour in zip(curves, colours, strict=False):
         steps = np.arange(one.inner_steps + 1)
         prefix = f"{one.label}, " if several else ""
@@ -105,15 +105,3 @@ def _samples(curves: list[AdaptationCurve]) -> str:
     counts = " and ".join(str(n) for n in sorted({one.episodes for one in curves if one.over is None}))
     noun = "episode" if counts == "1" else "episodes"
     return " and ".join([*others, *([f"n = {counts} {noun}"] if counts else [])])
-
-
-def _colours(labels: list[str]) -> list[str]:
-    """A method's own colour for a curve that is labelled with it; for others, and for a second one, those left over."""
-    found: list[str | None] = []
-    for label in labels:
-        own = METHOD_COLOURS.get(method_named(label) or "")
-        found.append(None if own in found else own)
-    left = iter(
-        [colour for colour in (*COLOURS, *METHOD_COLOURS.values()) if colour not in found] + [BEFORE] * len(labels)
-    )
-    return [colour or next(left) for colour in found]

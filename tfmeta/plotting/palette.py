@@ -6,6 +6,7 @@ Every function that draws takes an axes and returns it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ BEFORE = "#7f7f7f"
 MARKERS = "os^Dvp"  # from the seventh class on colours come again, with another marker
 
 # One colour and one marker per method, in every notebook, table and figure. Colours of Okabe and Ito, and of Paul Tol's
-# "muted" scheme (2021, https://personal.sron.nl/~pault/); with thirteen methods, near colours differ in their marker.
+# "muted" scheme (2021, https://personal.sron.nl/~pault/); with so many methods, near colours differ in their marker.
 METHOD_COLOURS = {
     "MAML": "#0072B2",
     "FOMAML": "#56B4E9",
@@ -32,8 +33,13 @@ METHOD_COLOURS = {
     "nearest neighbour": "#555555",
     "fine-tuning": "#661100",
     "joint training": "#A65628",
+    "Ridge (R2-D2)": "#117733",
+    "LSTM meta-learner": "#BB5566",
+    "ALPaCA": "#228833",
+    "ensemble": "#44AA99",
+    "PLATIPUS": "#CC6677",
 }
-METHOD_MARKERS = dict(zip(METHOD_COLOURS, "osD^vphXP<>*8", strict=True))
+METHOD_MARKERS = dict(zip(METHOD_COLOURS, "osD^vphXP<>*8dHx+1", strict=True))
 # Names of learners and of presets, for the same methods.
 _ALIASES = {
     "mamlplusplus": "MAML++",
@@ -47,6 +53,13 @@ _ALIASES = {
     "nearestneighbourpixels": "nearest neighbour",
     "nearestneighbor": "nearest neighbour",
     "finetunedclassifier": "fine-tuning",
+    "ridge": "Ridge (R2-D2)",
+    "r2d2": "Ridge (R2-D2)",
+    "ridgeclassifier": "Ridge (R2-D2)",
+    "lstm": "LSTM meta-learner",
+    "bayesianlinearregressor": "ALPaCA",
+    "mamlensemble": "ensemble",
+    "ensembleofmamls": "ensemble",
     "jointtraining": "joint training",
     "trainedjointly": "joint training",
 }
@@ -88,6 +101,25 @@ def method_style(name: str) -> dict[str, str]:
     if method is None:
         raise ValueError(f"name must be one of {', '.join(METHOD_COLOURS)}. Received: name={name!r}")
     return {"color": METHOD_COLOURS[method], "marker": METHOD_MARKERS[method]}
+
+
+def colours_of(labels: Sequence[str]) -> list[str]:
+    """Colours of the lines of one picture, all different as long as there are enough.
+
+    Args:
+        labels: what the lines are called.
+
+    Returns:
+        For each a method's own colour where it is labelled with it; for others, and for a second one, one left over.
+    """
+    found: list[str | None] = []
+    for label in labels:
+        own = METHOD_COLOURS.get(method_named(label) or "")
+        found.append(None if own in found else own)
+    left = iter(
+        [colour for colour in (*COLOURS, *METHOD_COLOURS.values()) if colour not in found] + [BEFORE] * len(labels)
+    )
+    return [colour or next(left) for colour in found]
 
 
 def axes_or_new(ax: Axes | None, **size) -> Axes:

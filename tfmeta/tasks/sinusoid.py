@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.episode import Episode
 from tfmeta.core.streams import as_stream
 from tfmeta.core.validation import check_seed, check_sizes, check_steps
-from tfmeta.machine import threads
-
-AMPLITUDES = (0.1, 5.0)
-PHASES = (0.0, math.pi)
-INPUTS = (-5.0, 5.0)
+from tfmeta.tasks.curves import AMPLITUDES, INPUTS, PHASES, between, check_limits, tasks_from
 
 
 def sinusoid_episodes(
@@ -52,32 +45,15 @@ def sinusoid_episodes(
     check_sizes(k_shot=k_shot, n_query=n_query, meta_batch_size=meta_batch_size)
     check_seed(seed)
     check_steps(start=start)
-    for name, limits in (("amplitudes", amplitudes), ("phases", phases)):
-        pair = isinstance(limits, tuple | list | np.ndarray) and len(limits) == 2
-        if (
-            not pair
-            or not all(isinstance(end, int | float | np.number) for end in limits)
-            or not -math.inf < limits[0] <= limits[1] < math.inf
-        ):
-            raise ValueError(f"{name} must be (lowest, highest), finite. Received: {name}={limits!r}")
-    threads.prefer_tasks()
-    base = tf.constant([seed % 2**31, seed // 2**31], tf.int64)
+    check_limits(amplitudes=amplitudes, phases=phases)
 
-    def numbers(task: tf.Tensor) -> tf.Tensor:
-        # Amplitude, phase and points of one task, uniform in [0, 1). Its number is the key: one seed, one task number,
-        # one task, in meta-batches of any size.
-        key = tf.random.experimental.stateless_fold_in(base, task)
+    def numbers(key: tf.Tensor) -> tf.Tensor:
+        # Amplitude, phase and points of one task, uniform in [0, 1).
         return tf.random.stateless_uniform([2 + k_shot + n_query], key)
 
-    def draw(counter: tf.Tensor) -> Episode:
-        tasks = counter * meta_batch_size + tf.range(meta_batch_size, dtype=tf.int64)
-        drawn = tf.map_fn(numbers, tasks, fn_output_signature=tf.float32)[..., None]
-
-        def uniform(values, limits):
-            return limits[0] + (limits[1] - limits[0]) * values
-
-        amplitude, phase = uniform(drawn[:, :1], amplitudes), uniform(drawn[:, 1:2], phases)
-        x = uniform(drawn[:, 2:], INPUTS)
+    def curves(drawn: tf.Tensor) -> Episode:
+        amplitude, phase = between(drawn[:, :1], amplitudes), between(drawn[:, 1:2], phases)
+        x = between(drawn[:, 2:], INPUTS)
         y = amplitude * tf.sin(x - phase)
         return Episode(x[:, :k_shot], y[:, :k_shot], x[:, k_shot:], y[:, k_shot:])
 
@@ -86,7 +62,7 @@ def sinusoid_episodes(
         "amplitudes": tuple(amplitudes), "phases": tuple(phases),
     }  # fmt: skip
     return as_stream(
-        threads.without_autotuning(tf.data.Dataset.counter(start=start, dtype=tf.int64).map(draw).prefetch(2)),
+        tasks_from(numbers, curves, meta_batch_size=meta_batch_size, seed=seed, start=start),
         ("sinusoid_episodes", *options.values(), start),
         lambda n: sinusoid_episodes(**options, start=start + n),
     )

@@ -91,7 +91,7 @@ def check_loss(network: keras.Model, loss, ends: Outputs, x: Any, classification
     Raises:
         ValueError: naming the network and its last operation, or the loss.
     """
-    from_logits = classification if loss is None else _from_logits(loss)
+    from_logits = classification if loss is None else takes_logits(loss)
     squashed = _SQUASHED.get(ends.last)
     if from_logits and squashed:
         raise ValueError(
@@ -129,7 +129,7 @@ def name_of(loss) -> str:
     return str(name)
 
 
-def _from_logits(loss) -> bool | None:
+def takes_logits(loss) -> bool | None:
     """Whether a loss takes logits; None where it does not say."""
     if isinstance(loss, keras.losses.Loss):
         return loss.get_config().get("from_logits") if _known(loss.get_config) else None
@@ -189,7 +189,7 @@ def hits_for(loss, targets: tf.TensorSpec | tf.Tensor, outputs: tuple[int | None
         return Hits(largest, largest)
     single = outputs in ((), (1,)) and (rank == 1 or targets.shape[1:] == (1,))
     if single and name in _BINARY:
-        return Hits(_above(0.5), _above(0.0 if _from_logits(loss) else 0.5))
+        return Hits(_above(0.5), _above(0.0 if takes_logits(loss) else 0.5))
     return None
 
 
