@@ -22,7 +22,8 @@ class Judgement(NamedTuple):
         values: accuracies, or losses of regression, `[meta_batch_size]`.
         predictions: predicted labels `[meta_batch_size, n_way * n_query]`, -1 where an output is not a number; `None`
             for regression.
-        outputs: of each episode on its queries, `[n_way * n_query, n_outputs]`, where they were asked for; else `None`.
+        outputs: of each episode on its queries, `[n_way * n_query, n_outputs]`; `None` where nobody asked a graph for
+            them, and for regression.
     """
 
     values: np.ndarray
@@ -194,6 +195,7 @@ def _task_by_task(model_for):
                 )
             found.append([np.float32(np.mean((outputs.astype(np.float64) - query_y) ** 2)), None, None])
         values, predictions, outputs = zip(*found, strict=True)
-        return Judgement(np.array(values), None if predictions[0] is None else np.stack(predictions), outputs)
+        values = np.array(values)
+        return Judgement(values, None) if predictions[0] is None else Judgement(values, np.stack(predictions), outputs)
 
     return judge
