@@ -4,10 +4,8 @@ from tfmeta.evaluation.calibration import (
     Reliability,
     brier_score,
     expected_calibration_error,
-    fitted_temperature,
     negative_log_likelihood,
     reliability,
-    temperature_scaled,
 )
 from tfmeta.evaluation.calibration_score import Calibration
 from tfmeta.evaluation.curves import AdaptationCurve, adaptation_curve
@@ -19,6 +17,7 @@ from tfmeta.evaluation.predictive import Predictive, predictive
 from tfmeta.evaluation.regression import RegressionScore
 from tfmeta.evaluation.scores import Score, evaluate
 from tfmeta.evaluation.seeds import mean_over_seeds
+from tfmeta.evaluation.temperature import fitted_temperature, temperature_scaled
 
 __all__ = [
     "AdaptationCurve",

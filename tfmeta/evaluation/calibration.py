@@ -1,4 +1,4 @@
-"""Whether a classifier is as sure as it is right: proper scores, calibration error, and a temperature to mend it."""
+"""Whether a classifier is as sure as it is right: likelihood, Brier score and calibration error, on arrays."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfmeta.core.validation import check_number, check_sizes
+from tfmeta.core.validation import check_sizes
 
 BINS = 15
-# The fitted temperature is looked for between these, in units of the widest spread of a row of logits.
-_COLDEST, _HOTTEST = 1e-6, 1e6
 
 
 class Reliability(NamedTuple):
@@ -115,70 +113,6 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray, bi
     return float(error_of_bins(binned(of_queries(*_checked(labels, probabilities)), bins)))
 
 
-def temperature_scaled(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities of logits divided by a temperature: above 1 less sure, below 1 surer, the order as it was.
-
-    Args:
-        logits: `[n, n_way]`; logarithms of probabilities will do.
-        temperature: above 0; with 1 it is the softmax.
-
-    Returns:
-        Probabilities, float64 `[n, n_way]`.
-
-    Raises:
-        ValueError: if the temperature is not above 0 or logits are no finite numbers.
-
-    References:
-        Guo et al. (2017), section 4.2, equation 9. https://arxiv.org/abs/1706.04599
-    """
-    check_number("temperature", temperature, above=True)
-    return np.exp(log_softmax(_matrix("logits", logits) / temperature))
-
-
-def fitted_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
-    """The temperature with the least negative log-likelihood, of other queries than those that are judged.
-
-    Args:
-        labels: integers `[n]`.
-        logits: `[n, n_way]`.
-
-    Returns:
-        The temperature, above 0; that of calibrated logits is 1.
-
-    Raises:
-        ValueError: if they do not fit together; or if there is no best temperature, because every largest logit is
-            right, or because the logits say less than guessing.
-
-    References:
-        Guo et al. (2017), section 4.2. https://arxiv.org/abs/1706.04599
-    """
-    logits = _matrix("logits", logits)
-    labels = _labels(labels, logits, "logits")
-    own = logits[np.arange(len(labels)), labels]
-    spread = float(np.ptp(logits, axis=1).max()) or 1.0
-
-    def slope(log_temperature: float) -> float:
-        # Derivative of the loss in 1 / temperature, in which it is convex: mean expected logit minus the true one's.
-        probabilities = np.exp(log_softmax(logits * np.exp(-log_temperature)))
-        return float(np.mean(np.sum(probabilities * logits, axis=1) - own))
-
-    low, high = np.log(spread * _COLDEST), np.log(spread * _HOTTEST)
-    if slope(low) <= 0:
-        raise ValueError(
-            "the largest logit must be wrong somewhere: else the colder the better. Received: logits right in "
-            f"{np.sum(np.argmax(logits, axis=1) == labels)} of {len(labels)} queries"
-        )
-    if slope(high) >= 0:
-        raise ValueError(
-            "the logits must say more than guessing: else the hotter the better. Received: logits which at the true "
-            f"class are {-slope(high):.3g} above the mean of their row"
-        )
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if slope(middle) < 0 else (middle, high)
-    return float(np.exp((low + high) / 2))
-
-
 # -- parts that a score is made of, too -----------------------------------------------------------------------------
 class Queries(NamedTuple):
     """What is asked of each query's probabilities, each `[n]`; not-a-number where an output was.
@@ -275,7 +209,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 def _checked(labels, probabilities) -> tuple[np.ndarray, np.ndarray]:
     """Labels and logarithms of probabilities."""
-    rows = _matrix("probabilities", probabilities)
+    rows = as_rows("probabilities", probabilities)
     sums = rows.sum(axis=1)
     if rows.min() < 0 or np.abs(sums - 1.0).max() > 1e-3:
         raise ValueError(
@@ -284,10 +218,22 @@ def _checked(labels, probabilities) -> tuple[np.ndarray, np.ndarray]:
             f"{sums.min():.4g} to {sums.max():.4g}"
         )
     with np.errstate(divide="ignore"):
-        return _labels(labels, rows, "probabilities"), np.log(rows)
+        return as_labels(labels, rows, "probabilities"), np.log(rows)
 
 
-def _matrix(name: str, given) -> np.ndarray:
+def as_rows(name: str, given) -> np.ndarray:
+    """Numbers of queries and classes.
+
+    Args:
+        name: the argument's name, for the message.
+        given: `[n, n_way]`.
+
+    Returns:
+        float64 `[n, n_way]`.
+
+    Raises:
+        ValueError: naming the argument, if it is something else, empty or not finite.
+    """
     try:
         rows = np.asarray(given, np.float64)
     except (TypeError, ValueError) as error:
@@ -298,7 +244,20 @@ def _matrix(name: str, given) -> np.ndarray:
     return rows
 
 
-def _labels(labels, rows: np.ndarray, name: str) -> np.ndarray:
+def as_labels(labels, rows: np.ndarray, name: str) -> np.ndarray:
+    """Labels of queries.
+
+    Args:
+        labels: integers `[n]`.
+        rows: `[n, n_way]`.
+        name: what the rows are called, for the message.
+
+    Returns:
+        Integers `[n]`.
+
+    Raises:
+        ValueError: if they are something else, or no columns of the rows.
+    """
     found = np.asarray(labels)
     if found.shape != rows.shape[:1] or not np.issubdtype(found.dtype, np.integer):
         raise ValueError(

@@ -24,7 +24,8 @@ class Judgement(NamedTuple):
             for regression.
         losses: of queries with labels `[meta_batch_size]`; `None` for regression, whose losses are the values, where
             there is no loss, or nobody knows whether outputs are logits or probabilities.
-        outputs: of each episode on its queries, `[n_way * n_query, n_outputs]`, where they were asked for; else `None`.
+        outputs: of each episode on its queries, `[n_way * n_query, n_outputs]`; `None` where nobody asked a graph for
+            them, and for regression.
     """
 
     values: np.ndarray
@@ -201,6 +202,9 @@ def _task_by_task(model_for):
                 )
             found.append([np.float32(np.mean((outputs.astype(np.float64) - query_y) ** 2)), None, None])
         values, predictions, outputs = zip(*found, strict=True)
-        return Judgement(np.array(values), None if predictions[0] is None else np.stack(predictions), outputs=outputs)
+        values = np.array(values)
+        if predictions[0] is None:
+            return Judgement(values, None)
+        return Judgement(values, np.stack(predictions), outputs=outputs)
 
     return judge

@@ -58,7 +58,9 @@ def two_readings_episodes(
     One class of the support set is a character upright, the other class another character turned by 90 degrees. So
     the label may mean the character, or the rotation. The queries are the first character turned and the second one
     upright, other drawings of both: each reading gives them the labels that the other one does not. `query_y` are the
-    labels by one of the readings, drawn for each episode with equal probability: nobody can be right in both.
+    labels by one of the readings, drawn for each episode with equal probability: nobody can be right in both. So the
+    accuracy is one half on average, whatever a learner answers, and its likelihood log 2 a query at best. What tells
+    learners apart is how sure they are, and `readings_covered`.
 
     Args:
         data: square images of classes that are not turned copies of each other, `load_omniglot(rotations=False).train`.
