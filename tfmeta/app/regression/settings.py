@@ -22,13 +22,43 @@ def _sinusoids(**sizes) -> tf.data.Dataset:
     return sinusoid_episodes(**sizes)
 
 
-TASKS: dict[str, Callable[..., tf.data.Dataset]] = {"sinusoids": _sinusoids}
+def _sine_or_line(**sizes) -> tf.data.Dataset:
+    from tfmeta.tasks.ambiguous import sine_or_line_episodes
+
+    return sine_or_line_episodes(**sizes)
+
+
+TASKS: dict[str, Callable[..., tf.data.Dataset]] = {"sinusoids": _sinusoids, "sine-or-line": _sine_or_line}
 
 
 def _network(settings: RegressionSettings) -> keras.Model:
     from tfmeta import networks
 
     return networks.mlp(hidden=settings.hidden)
+
+
+def _alpaca(settings: RegressionSettings) -> keras.Model:
+    from tfmeta import networks
+    from tfmeta.algorithms.alpaca import BayesianLinearRegressor
+
+    *hidden, features = settings.hidden
+    return BayesianLinearRegressor(networks.mlp(features, hidden=hidden, activation="tanh"), **settings.options)
+
+
+def _ensemble(settings: RegressionSettings) -> keras.Model:
+    from tfmeta.algorithms.ensemble import MAMLEnsemble
+
+    return MAMLEnsemble(_network(settings), **settings.inner_loop, **settings.options)
+
+
+def _platipus(settings: RegressionSettings) -> keras.Model:
+    from tfmeta.algorithms.platipus import PLATIPUS
+    from tfmeta.app.pretrained import load_pretrained
+
+    options = dict(settings.options)
+    if (name := options.pop("from_pretrained", None)) is None:
+        return PLATIPUS(_network(settings), **settings.inner_loop, **options)
+    return PLATIPUS.from_learner(load_pretrained(name), **settings.inner_loop, **options)
 
 
 def _maml(settings: RegressionSettings) -> keras.Model:
@@ -45,7 +75,9 @@ def _lstm(settings: RegressionSettings) -> keras.Model:
 
 
 # method -> the learner, not compiled
-METHODS: dict[str, Callable[[RegressionSettings], keras.Model]] = {"maml": _maml, "lstm": _lstm}
+METHODS: dict[str, Callable[[RegressionSettings], keras.Model]] = {
+    "maml": _maml, "lstm": _lstm, "alpaca": _alpaca, "ensemble": _ensemble, "platipus": _platipus,
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,13 +94,13 @@ class RegressionSettings:
         steps_per_epoch: outer steps in an epoch.
         learning_rate: of Adam at the first step; it falls to 0 along a cosine.
         clip: the largest global norm of an outer gradient; None for any.
-        hidden: widths of the network's hidden layers.
+        hidden: widths of the network's hidden layers; of ALPaCA the last one is that of its features.
         inner_lr: inner step size on the mean support loss.
         inner_steps: in training.
         eval_inner_steps: when scored.
         test_tasks: of the final score, with 100 queries each.
         seed: of initial weights and tasks.
-        options: further arguments of the learner.
+        options: further arguments of the learner; of PLATIPUS also `from_pretrained`, the MAML that it begins with.
 
     Raises:
         ValueError: if the method or the tasks are unknown, or a size is not positive.
