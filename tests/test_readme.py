@@ -108,6 +108,7 @@ CLASSES = {
     "maml": "MAML", "fomaml": "MAML(first_order=True)", "meta-sgd": "MetaSGD", "maml++": "MAMLPlusPlus", "anil": "ANIL",
     "boil": "BOIL", "reptile": "Reptile", "proto-maml": "ProtoMAML", "prototypical": "PrototypicalNetwork",
     "matching": "MatchingNetwork", "fine-tuning": "FineTunedClassifier", "nearest-neighbour": "NearestNeighbour",
+    "ridge": "RidgeClassifier", "lstm": "LSTMMetaLearner",
 }  # fmt: skip
 
 
