@@ -9,6 +9,8 @@ A check never raises: an answer that is not written yet, stops with an error or 
 from tfmeta.checks.adaptation import adapt
 from tfmeta.checks.attention import cosine_attention
 from tfmeta.checks.batch_norm import one_query_evaluation
+from tfmeta.checks.bayes import bayesian_linear, gaussian_kl, sample_theta
+from tfmeta.checks.calibration import expected_calibration_error
 from tfmeta.checks.comparisons import paired_difference
 from tfmeta.checks.episodes import sample_episode
 from tfmeta.checks.gradients import detect_assign, quadratic_meta_gradient
@@ -27,8 +29,11 @@ from tfmeta.checks.updates import meta_sgd_update, reptile_update
 __all__ = [
     "Result",
     "adapt",
+    "bayesian_linear",
     "cosine_attention",
     "detect_assign",
+    "expected_calibration_error",
+    "gaussian_kl",
     "masked_update",
     "meta_sgd_update",
     "one_query_evaluation",
@@ -44,4 +49,5 @@ __all__ = [
     "repaired_step",
     "reptile_update",
     "sample_episode",
+    "sample_theta",
 ]
