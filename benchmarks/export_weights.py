@@ -7,6 +7,7 @@ now: scores over 1000 test episodes in both batch-norm modes, steps, seconds, de
 import argparse
 import csv
 import dataclasses
+import datetime
 import json
 import os
 import sys
@@ -15,10 +16,14 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import keras
+
 from benchmarks.machine import ROOT
-from benchmarks.omniglot import row_of
+from benchmarks.omniglot import commit, device, row_of, training_seconds, versions
 from tfmeta.app import pretrained, runs
 from tfmeta.app.presets import PRESETS
+from tfmeta.app.regression.presets import REGRESSION
+from tfmeta.app.regression.training import read_regression_settings
 
 
 def read_log(folder):
@@ -34,6 +39,29 @@ def published_row(name, settings):
             if row["cell"] == name and row["settings"] == settings.to_dict():
                 return row
     return None
+
+
+def export_curves(folder):
+    """Export a run on regression tasks; its card has its own scores.
+
+    Args:
+        folder: the run, named after its preset.
+
+    Returns:
+        The card.
+    """
+    settings = read_regression_settings(folder)
+    if settings != REGRESSION[folder.name].settings:
+        raise SystemExit(f"a run must have the settings of its preset. Received: {folder}")
+    row = {
+        "preset": folder.name, "settings": settings.to_dict(), "steps": settings.steps,
+        "scores": json.loads((folder / "score.json").read_text(encoding="utf-8")),
+        "training_seconds": round(training_seconds(folder), 1), "device": device(), "versions": versions(),
+        "commit": commit(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": f"tfmeta train --preset {folder.name} --run-dir runs/regression/{folder.name}",
+    }  # fmt: skip
+    learner = keras.models.load_model(folder / "model.keras")
+    return pretrained.export_pretrained(learner, folder.name, row, read_log(folder))
 
 
 def export(folder):
@@ -61,6 +89,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path)
     for folder in parser.parse_args().runs:
+        if folder.name in REGRESSION:
+            card = export_curves(folder)
+            shown = ", ".join(f"{s['loss']:.3g} +- {s['interval']:.2g}" for s in card.row["scores"])
+            print(f"{card.name}: {(pretrained.FOLDER / f'{card.name}.keras').stat().st_size} bytes, loss {shown}")
+            continue
         card = export(folder)
         scores = ", ".join(f"{100 * s['accuracy']:.2f} +- {100 * s['interval']:.2f}" for s in card.row["scores"])
         size = (pretrained.FOLDER / f"{card.name}.keras").stat().st_size

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -8,6 +9,7 @@ import tfmeta
 from tests.helpers import ROOT, tiny_settings, tiny_splits
 from tfmeta.app import pretrained, runs
 from tfmeta.app.presets import PRESETS
+from tfmeta.app.regression.presets import REGRESSION
 
 
 @pytest.fixture
@@ -67,7 +69,10 @@ def test_a_large_file_is_not_written(exported, monkeypatch, tmp_path):
     assert list((tmp_path / "more").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", pretrained.pretrained_names())
+CURVES = [name for name in pretrained.pretrained_names() if pretrained.pretrained_card(name).of_curves]
+
+
+@pytest.mark.parametrize("name", [name for name in pretrained.pretrained_names() if name not in CURVES])
 def test_the_packages_own_weights_are_whole_and_named_after_presets(name):
     card = pretrained.pretrained_card(name)
     wanted = PRESETS[name].settings
@@ -83,6 +88,34 @@ def test_the_packages_own_weights_are_whole_and_named_after_presets(name):
     assert json.loads(json.dumps(card.row)) == card.row
     # Not the score itself, which needs the data: weights of a trained learner, all finite.
     assert all(np.isfinite(weight).all() for weight in learner.get_weights())
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_learners_of_curves_are_whole_and_score_what_their_card_says(name):
+    card = pretrained.pretrained_card(name)
+    assert card.settings == REGRESSION[name].settings
+    assert (pretrained.FOLDER / f"{name}.keras").stat().st_size < 1_000_000
+    assert len(card.log) == card.settings.epochs
+    learner = tfmeta.load_pretrained(name)
+    last = card.row["scores"][-1]
+    if learner.has_inner_loop:
+        learner.eval_inner_steps = last["settings"]["inner_steps"]
+    few = tfmeta.evaluate(learner, dataclasses.replace(card.settings, test_tasks=50).test_stream())
+    assert abs(few.loss - last["loss"]) < 4 * few.interval
+
+
+def test_a_learner_of_curves_is_not_for_the_command_line():
+    from typer.testing import CliRunner
+
+    from tfmeta.app import cli
+
+    assert CURVES
+    for command in (["evaluate", CURVES[0]], ["plot", CURVES[0], "--out", "pictures"]):
+        result = CliRunner().invoke(cli.app, command)
+        assert result.exit_code == 2
+        assert f"{CURVES[0]} takes curves and is used in Python, tfmeta.load_pretrained" in result.output.replace(
+            "\n", " "
+        )
 
 
 def test_the_page_names_every_pretrained_learner():

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfmeta.app.methods import other_preset_names
 from tfmeta.app.nearest import did_you_mean
+from tfmeta.app.regression.settings import RegressionSettings
 from tfmeta.app.settings import TrainSettings
 from tfmeta.machine import command, files
 
@@ -29,9 +30,10 @@ class Card:
 
     Args:
         name: the preset of its training.
-        row: its row of `results/omniglot.json` or `omniglot_short.json`: settings, scores with intervals and
-            batch-norm modes, steps, seconds, device, versions, commit, command.
-        log: a dictionary an epoch: loss, accuracy and seconds of training, `val_loss`, `val_accuracy`.
+        row: what is known of its training: settings, scores with intervals, steps, seconds, device, versions, commit,
+            command; of Omniglot it is a row of `results/omniglot.json` or `omniglot_short.json`, of curves the scores
+            are those of `RegressionScore`.
+        log: a dictionary an epoch: loss and seconds of training, and what else was measured.
         sha256: hex digest of the weights' file.
 
     References:
@@ -44,9 +46,15 @@ class Card:
     sha256: str
 
     @property
-    def settings(self) -> TrainSettings:
+    def settings(self) -> TrainSettings | RegressionSettings:
         """Read all settings of its training."""
-        return TrainSettings.from_dict(self.row["settings"])
+        kind = RegressionSettings if self.of_curves else TrainSettings
+        return kind.from_dict(self.row["settings"])
+
+    @property
+    def of_curves(self) -> bool:
+        """Whether it learned regression tasks, which are no images."""
+        return "tasks" in self.row["settings"]
 
 
 def pretrained_names() -> list[str]:
@@ -78,7 +86,7 @@ def pretrained_card(name: str) -> Card:
 
 
 def load_pretrained(name: str) -> Learner:
-    """Load a learner trained on Omniglot, ready for `adapt` and `tfmeta.evaluate`; compile it to go on training.
+    """Load a learner trained on Omniglot or curves, ready for `adapt` and `tfmeta.evaluate`; compile it to train on.
 
     Args:
         name: one of `pretrained_names()`, such as `"maml-quickstart"`.
@@ -90,7 +98,8 @@ def load_pretrained(name: str) -> Learner:
         ValueError: if there is no such learner, or its file has not the hash of its card.
 
     References:
-        The method's paper is in its preset, `tfmeta.app.presets.preset(name).source`; the data: Lake et al. (2015).
+        The method's paper is in its preset, `tfmeta.app.presets.preset(name).source` or
+        `tfmeta.app.regression.presets.REGRESSION[name].source`; the data: Lake et al. (2015).
         https://doi.org/10.1126/science.aab3050
     """
     card = pretrained_card(name)

@@ -111,7 +111,13 @@ def load_learner(run: Path) -> tuple[TrainSettings, Learner]:
     """
     check_run(run)
     if is_pretrained(run):
-        return pretrained.pretrained_card(str(run)).settings, pretrained.load_pretrained(str(run))
+        card = pretrained.pretrained_card(str(run))
+        if card.of_curves:
+            raise ValueError(
+                f"the learner must take images; {run} takes curves and is used in Python, tfmeta.load_pretrained. "
+                f"Received: {run}"
+            )
+        return card.settings, pretrained.load_pretrained(str(run))
     command.begin_work()
     from tfmeta.app import runs
 

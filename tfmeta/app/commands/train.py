@@ -13,8 +13,9 @@ from typing import Annotated, get_type_hints
 import typer
 
 from tfmeta.app import presets as known
-from tfmeta.app.commands import common
+from tfmeta.app.commands import common, curves
 from tfmeta.app.methods import RECIPES
+from tfmeta.app.regression.presets import REGRESSION, describe_regression
 from tfmeta.app.settings import METHODS, TrainSettings, check_dataset
 from tfmeta.machine import command
 
@@ -97,6 +98,10 @@ def train(
                 )
             common.check_run_folder(resume)
             settings, folder = None, resume
+            if curves.is_run(resume):
+                return curves.go_on(resume, given.get("epochs"))
+        elif preset in REGRESSION:
+            return curves.start(preset, given, set_ or [], run_dir, distribute)
         else:
             settings = _settings(preset, given, set_ or [])
             check_dataset(settings.dataset)
@@ -105,7 +110,7 @@ def train(
             if folder.exists() and distribute != "workers":  # before the data is loaded
                 raise FileExistsError(f"run folder {folder} exists and is not overwritten. "
                                       f"Choose another, or go on with it: tfmeta train --resume {folder}")  # fmt: skip
-        _run(settings, folder, given.get("epochs"), distribute, data_dir)
+        return _run(settings, folder, given.get("epochs"), distribute, data_dir)
 
 
 def _run(
@@ -157,7 +162,10 @@ def presets(
 ):
     """List the presets, or describe one: settings, source, each difference from the paper, the method's options."""
     with common.plain_errors():
-        typer.echo("\n".join([known.describe(name), *_options(name)] if name else known.PRESETS))
+        if name in REGRESSION:
+            return typer.echo(describe_regression(name))
+        lines = [known.describe(name), *_options(name)] if name else [*known.PRESETS, *REGRESSION]
+        return typer.echo("\n".join(lines))
 
 
 def _options(preset: str) -> list[str]:

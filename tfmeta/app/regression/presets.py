@@ -102,3 +102,24 @@ REGRESSION: dict[str, RegressionPreset] = {
         ),
     ),
 }
+
+
+def describe_regression(name: str) -> str:
+    """Describe a preset in words: settings, source, deviations.
+
+    Args:
+        name: one of `REGRESSION`.
+
+    Returns:
+        Several lines of text.
+
+    References:
+        Mitchell et al. (2019), "Model Cards for Model Reporting". https://arxiv.org/abs/1810.03993
+    """
+    found = REGRESSION[name]
+    lines = [
+        name,
+        "  settings:   " + ", ".join(f"{key}={value}" for key, value in found.settings.to_dict().items()),
+        f"  source:     {found.source}",
+    ]
+    return "\n".join(lines + [f"  deviation:  {text}" for text in found.deviations])
