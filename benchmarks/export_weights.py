@@ -29,7 +29,8 @@ from tfmeta.app.regression.training import read_regression_settings
 def read_log(folder):
     """A run's log, a dictionary of numbers an epoch."""
     with open(folder / "log.csv", newline="", encoding="utf-8") as file:
-        return [{name: round(float(value), 6) for name, value in row.items()} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return [{name: round(float(value), 6) for name, value in row.items() if value != "NA"} for row in rows]
 
 
 def published_row(name, settings):
