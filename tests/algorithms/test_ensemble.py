@@ -1,6 +1,7 @@
 """The ensemble of MAMLs: each member is a MAML by itself, and what they say is averaged."""
 
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -74,6 +75,18 @@ def test_training_together_is_training_alone(random_episodes):
         one.fit(once(episodes), epochs=3, verbose=0)
     for group, maml in zip(everything(learner), mamls, strict=True):
         assert_same(group, [v.numpy() for v in maml.network.trainable_variables], rtol=1e-7)
+
+
+def test_scores_say_that_several_models_predicted(random_episodes):
+    learner = tfmeta.MAMLEnsemble(smooth_network(), n_members=3, **OPTIONS)
+    score = tfmeta.evaluate(learner, random_episodes())
+    assert score.model == "mean of 3 models"
+    assert "95 % interval over" in str(score)
+    assert "mean of 3 models" in str(score)
+    assert f"over {score.episodes} episodes" in tfmeta.plot_scores([score]).get_title()
+    plt.close("all")
+    alone = tfmeta.evaluate(tfmeta.MAML(smooth_network(), **OPTIONS), random_episodes())
+    assert alone.model == "single model"
 
 
 def test_trained_mamls_become_an_ensemble():

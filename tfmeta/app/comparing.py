@@ -20,6 +20,7 @@ from tfmeta.app.settings import TrainSettings
 from tfmeta.core.words import counted
 from tfmeta.datasets import ImageClasses, Splits
 from tfmeta.evaluation import AdaptationCurve, Score, adaptation_curve, mean_over_seeds
+from tfmeta.evaluation.regression import over_trainings
 from tfmeta.machine import files
 from tfmeta.tasks.sampling import episode_dataset, queries_left
 
@@ -152,7 +153,7 @@ def table(means: dict[tuple[str, int], Score]) -> str:
     ruler = "| --- |" + " ---: |" * len(shots)
     what = (
         first.model
-        if first.model != "single model"
+        if over_trainings(first.model)
         else f"one training, interval over {counted(first.episodes, 'episode')}"
     )
     return "\n".join([f"| Method | {head} |", ruler, *rows, "", f"{first.data}; {what}.", ""])

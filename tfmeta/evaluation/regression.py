@@ -26,7 +26,7 @@ class RegressionScore:
         settings: the learner's settings at test time, such as `inner_steps`.
         batch_norm: which statistics batch norm used for queries.
         loss_name: which loss.
-        model: always a single model, never an ensemble.
+        model: what predicted: "single model", or of a method with several models for a task "mean of 10 models".
         losses: loss of each episode `[episodes]`, on request; else `None`.
 
     References:
@@ -65,6 +65,16 @@ class RegressionScore:
         return fields if losses is None else fields | {"losses": losses.tolist()}
 
 
+def model_in_words(samples: int) -> str:
+    """What predicted: one adapted model, or the mean of several."""
+    return "single model" if samples == 1 else f"mean of {samples} models"
+
+
+def over_trainings(model: str) -> bool:
+    """Whether a score is a mean over trainings, as `mean_over_seeds` makes it, by what it says of its model."""
+    return "trainings" in model
+
+
 def restore_sizes(score, *names: str) -> None:
     """Make ranges pairs again that JSON has made lists.
 
@@ -87,13 +97,13 @@ def episodes_in_words(episodes: int, model: str) -> str:
 
     Args:
         episodes: on which each model was judged.
-        model: of a score; another than "single model" says itself what the interval is over.
+        model: of a score; a mean over trainings says itself what the interval is over.
 
     Returns:
         "95 % interval over 600 episodes", or "600 episodes each".
     """
     counts = counted(episodes, "episode")
-    return f"95 % interval over {counts}" if model == "single model" else f"{counts} each"
+    return f"95 % interval over {counts}" if not over_trainings(model) else f"{counts} each"
 
 
 def queries_in_words(size: int | tuple[int, int]) -> str:

@@ -23,6 +23,7 @@ from tfmeta.evaluation.regression import (
     RegressionScore,
     episodes_in_words,
     in_words,
+    model_in_words,
     queries_in_words,
     restore_sizes,
     settings_in_words,
@@ -51,7 +52,7 @@ class Score:
         settings: the learner's settings at test time, such as `inner_steps`.
         batch_norm: which statistics batch norm used for queries.
         seed: seed of the episodes; `None` of given episodes, whose seed is not known.
-        model: always a single model, never an ensemble.
+        model: what predicted: "single model", or of a method with several models for a task "mean of 10 models".
         loss: mean over episodes of the learner's mean loss on an episode's queries, cross-entropy unless the learner
             was given another; `None` where there is none: of methods without a loss, of models that are no tfmeta
             learners, and of scores that were written without one.
@@ -208,6 +209,7 @@ def evaluate(
         "method": method_of(learner),
         "settings": judge.settings,
         "batch_norm": judge.batch_norm,
+        "model": model_in_words(learner.method.samples if isinstance(learner, EpisodicLearner) else 1),
     }
     if regression:
         del common["n_way"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfmeta.core.words import counted
-from tfmeta.evaluation.regression import RegressionScore
+from tfmeta.evaluation.regression import RegressionScore, over_trainings
 from tfmeta.evaluation.scores import Score
 from tfmeta.plotting.palette import BEFORE, COLOURS, MARKERS, METHOD_COLOURS, axes_or_new, method_named, method_style
 
@@ -76,7 +76,7 @@ def plot_scores(
     ax.set_ylabel("accuracy (%)" if accuracy else f"{scores[0].loss_name}")
     ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     samples = sorted(
-        {one.model if one.model != "single model" else f"over {counted(one.episodes, 'episode')}" for one in scores}
+        {one.model if over_trainings(one.model) else f"over {counted(one.episodes, 'episode')}" for one in scores}
     )
     ax.set_title(f"95 % intervals {_short(samples)}", fontsize="medium")
     return ax
