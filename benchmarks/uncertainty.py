@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.machine import ROOT, write_json
 from benchmarks.omniglot import commit, device, training_seconds, versions
@@ -25,10 +24,8 @@ from tfmeta.app import pretrained
 from tfmeta.app.regression.presets import REGRESSION
 from tfmeta.app.regression.settings import TEST_SEED
 from tfmeta.app.regression.training import train_regression
-from tfmeta.core.episode import Episode
-from tfmeta.evaluation import Predictive, confidence_interval
+from tfmeta.evaluation import confidence_interval, predictives
 from tfmeta.tasks.ambiguous import sine_or_line_episodes
-from tfmeta.training import judging
 
 # PLATIPUS begins with the trained MAML, so that comes first.
 NAMES = ("maml-sine-or-line", "ensemble-sine-or-line", "alpaca-sine-or-line", "platipus-sine-or-line")
@@ -65,28 +62,13 @@ def tasks(n):
         yield one, true.query_y.numpy()
 
 
-def believed(learner, episodes, first):
-    """A `Predictive` for each task of a meta-batch."""
-    knows = learner.method.variance is not None
-
-    def one_task(task):
-        found = judging.member_outputs(learner, Episode(*task[0]), True, task[1])
-        return (found.outputs, found.variances) if knows else (found.outputs,)
-
-    like = (tf.TensorSpec([learner.method.samples, None, None], tf.float32),) * (1 + knows)
-    keys = first + tf.range(episodes.support_y.shape[0], dtype=tf.int64)
-    means, *spread = learner.map_compiled(one_task, (episodes, keys), like, key=("uncertainty",))
-    spread = spread[0].numpy() if knows else np.full(means.shape, NOISE**2)
-    return [Predictive(m, v) for m, v in zip(means.numpy(), spread, strict=True)]
-
-
 def judged(learner, n):
     """Per task: squared error to the true curve, likelihood, standard deviation, coverage of each level."""
     rows = []
     for i, (episodes, truth) in enumerate(tasks(n)):
-        for one, curve, targets in zip(
-            believed(learner, episodes, i * BATCH), truth, episodes.query_y.numpy(), strict=True
-        ):
+        told = None if learner.method.variance else NOISE
+        found = predictives(learner, episodes, noise=told, first=i * BATCH)
+        for one, curve, targets in zip(found, truth, episodes.query_y.numpy(), strict=True):
             covered = [one.covered(targets, level).mean() for level in LEVELS]
             spread = np.sqrt(one.variance).mean()
             rows.append([np.mean((one.mean - curve) ** 2), one.nll(targets).mean(), spread, *covered])

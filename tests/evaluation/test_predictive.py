@@ -12,7 +12,7 @@ from tfmeta.core.episode import Episode
 from tfmeta.core.forward import forward
 from tfmeta.core.updates import sgd
 from tfmeta.datasets import sinusoid_episodes
-from tfmeta.evaluation import Predictive, predictive
+from tfmeta.evaluation import Predictive, predictive, predictives
 from tfmeta.training import judging
 from tfmeta.training.episodic import EpisodicLearner
 from tfmeta.training.method import Method
@@ -196,3 +196,18 @@ def test_what_cannot_be_is_named(wave, random_episodes):
     network = tfmeta.networks.mlp(3, hidden=(4,), input_shape=(6,))
     with pytest.raises(ValueError, match=r"floating-point targets.*Received: support_y with dtype=int32"):
         predictive(tfmeta.MAML(network), labels, noise=1.0)
+
+
+def test_a_meta_batch_is_judged_task_by_task():
+    episodes = next(iter(sinusoid_episodes(k_shot=5, n_query=7, meta_batch_size=3, seed=0)))
+    for built, noise in ((learner(), 0.3), (learner(Guessing), 0.3)):
+        found = predictives(built, episodes, noise=noise, first=4)
+        assert len(found) == 3
+        for i, one in enumerate(found):
+            alone = predictive(built, task(episodes, i), noise=noise, key=4 + i)
+            np.testing.assert_allclose(one.means, alone.means, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(one.variances, alone.variances, rtol=1e-5)
+    with pytest.raises(TypeError, match="learner must be a tfmeta learner"):
+        predictives(built.network, episodes, noise=0.3)
+    with pytest.raises(ValueError, match="given for MAML, which says a value"):
+        predictives(learner(), episodes)

@@ -13,7 +13,7 @@ from tfmeta.evaluation.details import ClassScore, ScoreDetails
 from tfmeta.evaluation.intervals import confidence_interval
 from tfmeta.evaluation.mixtures import coverage, mixture_nll
 from tfmeta.evaluation.pairs import PairedDifference, paired_difference
-from tfmeta.evaluation.predictive import Predictive, predictive
+from tfmeta.evaluation.predictive import Predictive, predictive, predictives
 from tfmeta.evaluation.regression import RegressionScore
 from tfmeta.evaluation.scores import Score, evaluate
 from tfmeta.evaluation.seeds import mean_over_seeds
@@ -41,6 +41,7 @@ __all__ = [
     "negative_log_likelihood",
     "paired_difference",
     "predictive",
+    "predictives",
     "reliability",
     "temperature_scaled",
 ]

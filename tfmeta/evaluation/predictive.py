@@ -14,6 +14,7 @@ from tfmeta.core import casting
 from tfmeta.core.episode import Episode
 from tfmeta.core.validation import check_number
 from tfmeta.training import inputs, judging
+from tfmeta.training.averaging import output_dtype
 from tfmeta.training.episode_checks import is_classification
 from tfmeta.training.episodic import EpisodicLearner
 
@@ -142,6 +143,51 @@ def predictive(
         raise TypeError(f"learner must adapt or predict. Received: learner of type {type(learner).__name__}")
     outputs = model.predict_on_batch(tf.nest.map_structure(lambda x: x.numpy(), episode.query_x))
     return mixture(np.asarray(outputs)[None], None, noise)
+
+
+def predictives(
+    learner: EpisodicLearner,
+    episodes: Episode,
+    *,
+    noise: float | None = None,
+    transductive: bool = True,
+    first: int = 0,
+) -> list[Predictive]:
+    """As `predictive`, for every task of a meta-batch, in a graph that is kept.
+
+    Args:
+        learner: a learner of regression.
+        episodes: a meta-batch.
+        noise: as for `predictive`.
+        transductive: as for `predictive`.
+        first: number of the first task in its stream, which is the tasks' randomness.
+
+    Returns:
+        A `Predictive` for each task.
+
+    Raises:
+        TypeError: if `learner` is no learner of tfmeta.
+        ValueError: as `predictive`.
+
+    References:
+        Harrison et al. (2018), section 3.1. https://arxiv.org/abs/1807.08912
+    """
+    if not isinstance(learner, EpisodicLearner):
+        raise TypeError(f"learner must be a tfmeta learner. Received: learner of type {type(learner).__name__}")
+    check_noise(learner, noise)
+    episodes = learner.check_episode(episodes)
+    _check_targets(tf.nest.map_structure(lambda tensor: tensor[0], episodes))
+    knows, dtype = learner.method.variance is not None, output_dtype(learner.network)
+
+    def one_task(task):
+        found = judging.member_outputs(learner, learner._seen(Episode(*task[0])), transductive, task[1])
+        return (found.outputs, found.variances) if knows else (found.outputs,)
+
+    like = (tf.TensorSpec([learner.method.samples, None, None], dtype),) * (1 + knows)
+    keys = first + tf.range(episodes.support_y.shape[0], dtype=tf.int64)
+    means, *spread = learner.map_compiled(one_task, (episodes, keys), like, key=("predictive", transductive))
+    spread = spread[0].numpy() if knows else [None] * len(means)
+    return [mixture(m, v, noise) for m, v in zip(means.numpy(), spread, strict=True)]
 
 
 def mixture(outputs: Any, variances: Any | None, noise: float | None) -> Predictive:
