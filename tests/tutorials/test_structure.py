@@ -31,6 +31,7 @@ CHECKED = {
     "07": {"reptile_update"},
     "08": {"meta_sgd_update", "masked_update"},
     "09": {"prototypical_head"},
+    "11": {"bayesian_linear", "sample_theta", "gaussian_kl", "expected_calibration_error"},
     "14": {"paired_difference"},
 }
 # Notebooks with a slider, an extra below a figure that is always drawn.
