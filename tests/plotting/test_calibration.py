@@ -113,14 +113,14 @@ def test_what_is_no_calibration_is_refused(given, error, message):
 
 # -- coverage ------------------------------------------------------------------------------------------------------
 def test_lines_lie_at_levels_and_shares_in_order():
-    ax = plot_coverage({"MAML": [0.51, 0.23], "ALPaCA": (0.88, 0.49)}, [0.9, 0.5])
+    ax = plot_coverage({"MAML": [0.51, 0.23], "mine": (0.88, 0.49)}, [0.9, 0.5])
     diagonal, maml, other = ax.lines
     np.testing.assert_array_equal(diagonal.get_xydata(), [[0, 0], [100, 100]])
     np.testing.assert_allclose(maml.get_xydata(), [[50, 23], [90, 51]])
     np.testing.assert_allclose(other.get_xydata(), [[50, 49], [90, 88]])
     assert maml.get_color() == METHOD_COLOURS["MAML"]
     assert other.get_color() == next(colour for colour in COLOURS if colour != METHOD_COLOURS["MAML"])
-    assert words(ax.get_legend().get_texts()) == ["as the level says", "MAML", "ALPaCA"]
+    assert words(ax.get_legend().get_texts()) == ["as the level says", "MAML", "mine"]
     assert_whole(ax)
 
 
