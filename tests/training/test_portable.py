@@ -37,7 +37,9 @@ def too_new(config, path=""):
 def test_committed_files_name_nothing_that_keras_3_12_lacks(path):
     with zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read("config.json"))
-    assert "BatchNormalization" in json.dumps(config)
+    assert any(
+        layer in json.dumps(config) for layer in ("BatchNormalization", "Dense")
+    )  # which had more settings later
     assert too_new(config) == []
 
 
