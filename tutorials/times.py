@@ -24,7 +24,7 @@ class Route(NamedTuple):
     daily: bool = False  # a notebook a day
 
 
-ALL = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "14")
+ALL = ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "14")
 ROUTES = (
     Route(
         "A 90-minute lab", 90, ("01", "02", "03"),
