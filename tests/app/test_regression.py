@@ -91,8 +91,11 @@ def test_the_command_line_trains_and_goes_on(tmp_path):
         (("--preset", "maml-sinusoids", "--n-way", 5), "trained on curves and takes"),
         (("--preset", "maml-sinusoids", "--set", "inner_clip_norm=1"), "Received: --set"),
         (("--resume", folder, "--epochs", 9), "resumed to its own 1 epochs"),
+        (("evaluate", folder), "this run has learned curves and is used in Python"),
+        (("plot", folder), "this run has learned curves and is used in Python"),
+        (("predict", folder, "--support", folder, "--images", folder), "this run has learned curves"),
     ):
-        refused = run("train", *arguments)
+        refused = run(*(() if arguments[0] in ("evaluate", "plot", "predict") else ("train",)), *arguments)
         assert refused.exit_code == 2
         assert words in " ".join(refused.output.split())
 
@@ -113,6 +116,12 @@ def test_presets_are_listed_and_described():
         ({"method": "maml", "tasks": "waves"}, "tasks must be one of sinusoids"),
         ({"method": "maml", "epochs": 0}, "epochs must be a whole number of at least 1. Received: epochs=0"),
         ({"method": "maml", "seed": -1}, "seed must be a whole number of at least 0"),
+        ({"method": "maml", "learning_rate": 0.0}, "learning_rate must be a positive number"),
+        ({"method": "maml", "inner_lr": "fast"}, "inner_lr must be a positive number"),
+        ({"method": "lstm", "clip": float("nan")}, "clip must be a positive number. Received: clip=nan"),
+        ({"method": "maml", "hidden": (4, 0)}, "hidden must be widths of layers"),
+        ({"method": "maml", "hidden": 40}, "hidden must be widths of layers"),
+        ({"method": "maml", "options": []}, "options must be a dictionary"),
     ],
 )
 def test_bad_settings_are_refused(fields, words):

@@ -11,6 +11,7 @@ from tests.checks import (
     test_batch_norm,
     test_gradients,
     test_heads,
+    test_learned_updates,
     test_outer_steps,
     test_prototypes,
     test_repairs,
@@ -22,12 +23,14 @@ from tfmeta import checks
 # Checks of functions, each with the first right answer of its table.
 RIGHT = {
     "adapt": test_adaptation.RIGHT[0][1],
+    "cell_update": test_learned_updates.RIGHT_CELL[0][1],
     "cosine_attention": test_attention.RIGHT[0][1],
     "detect_assign": test_gradients.RIGHT[0][1],
     "masked_update": test_updates.RIGHT_MASK[0][1],
     "meta_sgd_update": test_updates.RIGHT_META_SGD[0][1],
     "one_query_evaluation": test_batch_norm.RIGHT[0][1],
     "outer_step": test_outer_steps.RIGHT[0][1],
+    "preprocess": test_learned_updates.RIGHT_PREPROCESS[0][1],
     "prototypical_head": test_heads.RIGHT[0][1],
     "prototypical_logits": test_prototypes.RIGHT[0][1],
     "quadratic_meta_gradient": test_gradients.RIGHT_QUADRATIC[0][1],

@@ -42,6 +42,20 @@ def support_loss(params, k):
     return squared_error(params, X, Y)
 
 
+def test_weights_of_several_tasks_move_together_each_with_its_own_loss():
+    network, alone = rule(), []
+    thetas, gradients, losses = tensor(2, 5), tensor(2, 5), tensor(2)
+    joined = first_state(10, UNITS, tf.float64)
+    states = [first_state(5, UNITS, tf.float64)] * 2
+    theta, rows = tf.reshape(thetas, [-1]), tf.unstack(thetas)
+    for _ in range(3):
+        theta, joined = lstm_step(theta, tf.reshape(gradients, [-1]), tf.repeat(losses, 5), joined, network)
+        alone = [lstm_step(*each, network) for each in zip(rows, gradients, losses, states, strict=True)]
+        rows, states = (list(part) for part in zip(*alone, strict=True))
+    np.testing.assert_allclose(theta, np.concatenate(rows), rtol=1e-12)
+    assert np.abs(np.diff(losses)) > 1e-3, "both losses are the same, so that it does not matter which is read"
+
+
 # -- preprocessing -----------------------------------------------------------------------------------------------------
 def test_preprocess_by_hand():
     x = tf.constant([1.0, -math.e, math.exp(-5), 0.0, -math.exp(-12), math.exp(-11)], tf.float64)

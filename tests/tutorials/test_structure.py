@@ -18,6 +18,7 @@ FIGURES = {
     "07": {"cosines", "accuracy-vs-cost", "path", "interactive"},
     "08": {"rates", "cka", "methods"},
     "09": {"accuracy-vs-step", "shots", "interactive"},
+    "10": {"rates", "gain", "waves"},
     "14": {"protocols", "methods", "accuracy-vs-time", "shots"},
 }
 CHECKED = {
@@ -31,6 +32,7 @@ CHECKED = {
     "07": {"reptile_update"},
     "08": {"meta_sgd_update", "masked_update"},
     "09": {"prototypical_head"},
+    "10": {"cell_update", "preprocess"},
     "11": {"bayesian_linear", "sample_theta", "gaussian_kl", "expected_calibration_error"},
     "14": {"paired_difference"},
 }
@@ -63,7 +65,7 @@ def test_skeleton(path, notebook):
     headings = re.findall(r"^## (.+)$", prose(notebook), re.MULTILINE)
     assert headings[:2] == ["Setup", "The problem in one figure"]
     assert headings[-4:] == ["Exercises", "Quiz", "What we checked", "References"]
-    if path.name[:2] in ("03", "04", "05", "06", "07", "08", "09", "14"):
+    if path.name[:2] in ("03", "04", "05", "06", "07", "08", "09", "10", "14"):
         assert headings.index("Train") < headings.index("Evaluate") < headings.index("Exercises")
     assert "What did not work" in prose(notebook)
 

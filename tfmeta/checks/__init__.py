@@ -15,6 +15,7 @@ from tfmeta.checks.comparisons import paired_difference
 from tfmeta.checks.episodes import sample_episode
 from tfmeta.checks.gradients import detect_assign, quadratic_meta_gradient
 from tfmeta.checks.heads import prototypical_head
+from tfmeta.checks.learned_updates import cell_update, preprocess
 from tfmeta.checks.masks import masked_update
 from tfmeta.checks.outer_steps import outer_step
 from tfmeta.checks.prediction import predict
@@ -30,6 +31,7 @@ __all__ = [
     "Result",
     "adapt",
     "bayesian_linear",
+    "cell_update",
     "cosine_attention",
     "detect_assign",
     "expected_calibration_error",
@@ -40,6 +42,7 @@ __all__ = [
     "outer_step",
     "paired_difference",
     "predict",
+    "preprocess",
     "progress",
     "prototypical_head",
     "prototypical_logits",

@@ -108,7 +108,7 @@ def lstm_step(
     Args:
         theta: the weights that move `[n]`.
         gradient: of the support loss `[n]`; a constant here, as is the loss.
-        loss: the support loss, a scalar.
+        loss: the support loss, a scalar; or one for each weight `[n]`, where weights of several tasks move together.
         state: from the step before, or `first_state`.
         network: the LSTM's weights, the same for each of the n.
 
@@ -122,7 +122,8 @@ def lstm_step(
         The gates read their own value before the sigmoid, as in the authors' code; the paper writes the value after it.
     """
     gradient, units = tf.stop_gradient(gradient), state.hidden.shape[-1]
-    seen = tf.concat([preprocess(gradient), tf.zeros_like(gradient)[:, None] + preprocess(loss)[None]], axis=1)
+    of_gradient = preprocess(gradient)
+    seen = tf.concat([of_gradient, tf.broadcast_to(preprocess(loss), tf.shape(of_gradient))], axis=1)
     sums = seen @ network.kernel + state.hidden @ network.recurrent + network.bias
     into, keep, candidate, out = tf.split(sums, 4, axis=1)
     cell = tf.sigmoid(keep) * state.cell + tf.sigmoid(into) * tf.tanh(candidate)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from tfmeta.app import pretrained, readers
+from tfmeta.app.commands import curves
 from tfmeta.app.methods import other_preset_names
 from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.settings import TrainSettings, check_dataset
@@ -84,7 +85,13 @@ def check_run(run: Path) -> None:
 
     Raises:
         FileNotFoundError: with the pretrained learner whose name is near.
+        ValueError: if it is a run on curves.
     """
+    if curves.is_run(run) and not is_pretrained(run):
+        raise ValueError(
+            "the learner must take images; this run has learned curves and is used in Python, "
+            f"keras.models.load_model. Received: {run}"
+        )
     if is_pretrained(run) or (run / "settings.json").is_file():
         return
     if run.exists():

@@ -103,7 +103,7 @@ class RegressionSettings:
         options: further arguments of the learner; of PLATIPUS also `from_pretrained`, the MAML that it begins with.
 
     Raises:
-        ValueError: if the method or the tasks are unknown, or a size is not positive.
+        ValueError: if the method or the tasks are unknown, or a size or a rate is not positive.
 
     References:
         Finn et al. (2017), section 5.1. https://arxiv.org/abs/1703.03400
@@ -140,7 +140,16 @@ class RegressionSettings:
                 raise ValueError(
                     f"{field.name} must be a whole number of at least {least}. Received: {field.name}={value!r}"
                 )
-        object.__setattr__(self, "hidden", tuple(self.hidden))
+            if (field.type == "float" or (field.type == "float | None" and value is not None)) and (
+                isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf")
+            ):
+                raise ValueError(f"{field.name} must be a positive number. Received: {field.name}={value!r}")
+        widths = self.hidden
+        if not isinstance(widths, list | tuple) or any(type(width) is not int or width < 1 for width in widths):
+            raise ValueError(f"hidden must be widths of layers, each at least 1. Received: hidden={widths!r}")
+        if not isinstance(self.options, dict):
+            raise ValueError(f"options must be a dictionary. Received: options={self.options!r}")
+        object.__setattr__(self, "hidden", tuple(widths))
 
     @property
     def inner_loop(self) -> dict[str, Any]:
