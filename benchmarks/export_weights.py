@@ -42,8 +42,29 @@ def published_row(name, settings):
     return None
 
 
+def row_of_curves(folder):
+    """What is known of a run on regression tasks.
+
+    Args:
+        folder: the run, named after its preset.
+
+    Returns:
+        A row for its card.
+    """
+    settings = read_regression_settings(folder)
+    if settings != REGRESSION[folder.name].settings:
+        raise SystemExit(f"a run must have the settings of its preset. Received: {folder}")
+    return {
+        "preset": folder.name, "settings": settings.to_dict(), "steps": settings.steps,
+        "scores": json.loads((folder / "score.json").read_text(encoding="utf-8")),
+        "training_seconds": round(training_seconds(folder), 1), "device": device(), "versions": versions(),
+        "commit": commit(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": f"tfmeta train --preset {folder.name} --run-dir runs/regression/{folder.name}",
+    }  # fmt: skip
+
+
 def export_curves(folder):
-    """Export a run on regression tasks; its card has its own scores.
+    """Export one run on regression tasks; its card has its own scores.
 
     Args:
         folder: the run, named after its preset.
@@ -51,18 +72,8 @@ def export_curves(folder):
     Returns:
         The card.
     """
-    settings = read_regression_settings(folder)
-    if settings != REGRESSION[folder.name].settings:
-        raise SystemExit(f"a run must have the settings of its preset. Received: {folder}")
-    row = {
-        "preset": folder.name, "settings": settings.to_dict(), "steps": settings.steps,
-        "scores": json.loads((folder / "score.json").read_text(encoding="utf-8")),
-        "training_seconds": round(training_seconds(folder), 1), "device": device(), "versions": versions(),
-        "commit": commit(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "command": f"tfmeta train --preset {folder.name} --run-dir runs/regression/{folder.name}",
-    }  # fmt: skip
     learner = keras.models.load_model(folder / "model.keras")
-    return pretrained.export_pretrained(learner, folder.name, row, read_log(folder))
+    return pretrained.export_pretrained(learner, folder.name, row_of_curves(folder), read_log(folder))
 
 
 def export(folder):

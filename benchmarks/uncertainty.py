@@ -7,7 +7,6 @@ number is a mean over tasks with its 95 % interval; differences are of pairs. Wr
 """
 
 import argparse
-import datetime
 import os
 import sys
 from pathlib import Path
@@ -18,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import keras
 import numpy as np
 
+from benchmarks.export_weights import export_curves, row_of_curves
 from benchmarks.machine import ROOT, write_json
-from benchmarks.omniglot import commit, device, training_seconds, versions
 from tfmeta.app import pretrained
 from tfmeta.app.regression.presets import REGRESSION
 from tfmeta.app.regression.settings import TEST_SEED
@@ -38,20 +37,9 @@ def trained(name, folder):
     path = folder / name
     if not (path / "model.keras").exists():
         train_regression(REGRESSION[name].settings, path, resume=(path / "settings.json").exists())
-    learner = keras.models.load_model(path / "model.keras")
     if name == "maml-sine-or-line" and name not in pretrained.pretrained_names():
-        pretrained.export_pretrained(learner, name, row_of(name, path), [])
-    return learner
-
-
-def row_of(name, path):
-    """What is known of a training."""
-    settings = REGRESSION[name].settings
-    return {
-        "preset": name, "settings": settings.to_dict(), "steps": settings.steps,
-        "training_seconds": round(training_seconds(path), 1), "device": device(), "versions": versions(),
-        "commit": commit(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }  # fmt: skip
+        export_curves(path)
+    return keras.models.load_model(path / "model.keras")
 
 
 def tasks(n):
@@ -100,7 +88,8 @@ def main():
         rows = judged(trained(name, args.runs), args.tasks)
         base = rows if base is None else base
         difference = (rows - base)[:, :2]
-        found = row_of(name, args.runs / name) | summary(rows)
+        found = row_of_curves(args.runs / name) | summary(rows)
+        del found["scores"]  # of the run itself, which its card has
         found["minus_maml"] = {
             kind: [round(float(difference[:, i].mean()), 4), round(float(confidence_interval(difference[:, i])), 4)]
             for i, kind in enumerate(("squared_error", "nll"))

@@ -41,7 +41,7 @@ def spoil(learner):
 
 
 def test_prediction_and_loss_are_the_papers():
-    """Equations 4, 5 and 8 in NumPy."""
+    """Posterior, prediction and loss in NumPy."""
     learner, one = regressor(noise=0.3, initial_precision=2.0), as_float64(task(waves()))
     spoil(learner)
     phi, queries = features(learner, one.support_x), features(learner, one.query_x)

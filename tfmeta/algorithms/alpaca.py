@@ -149,7 +149,7 @@ class BayesianLinearRegressor(EpisodicLearner):
         return predictive_factor(self._features(fast, x, run), precision)[:, None] * tf.exp(log_variance)
 
     def _task_loss(self, params: Params, episode: Episode, run: Run) -> TaskLoss:
-        """Equation 8 for one task."""
+        """The loss of algorithm 1 for one task."""
         fast = self._start(params, episode, run)
         features = self._features(fast, episode.query_x, run)
         means = features @ fast[-3]

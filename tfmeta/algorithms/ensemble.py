@@ -172,13 +172,13 @@ class MAMLEnsemble(EpisodicLearner):
             )
             return found.value, found.outputs, gradients
 
-        like = self.loss_like(together, episode, run)
+        like = self._like(together, episode, run)
         values, outputs, gradients = tf.map_fn(of_one, together, fn_output_signature=like, parallel_iterations=1)
         outputs = averaging.averaged(outputs, is_classification(episode))
         by_member = {name: [g[i] for g in gradients] for i, name in enumerate(params)}
         return TaskLoss(tf.reduce_mean(values), outputs), by_member
 
-    def loss_like(self, together, episode: Episode, run: Run):
+    def _like(self, together, episode: Episode, run: Run):
         """Types of what `of_one` gives."""
         dtype = averaging.output_dtype(self.network)
         like = [tf.TensorSpec(weights.shape[1:], weights.dtype) for weights in together]

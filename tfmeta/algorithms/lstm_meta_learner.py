@@ -49,7 +49,7 @@ class LSTMMetaLearner(EpisodicLearner):
 
     Note:
         The other weights of the rule start from U(-0.01, 0.01) as in the authors' code, so that it begins near gradient
-        descent; the authors clip the outer gradient: `Adam(1e-3, clipnorm=0.25)` on its global norm. Batch norm has the
+        descent; the authors clip the outer gradient: `Adam(1e-3, global_clipnorm=0.25)`. Batch norm has the
         statistics of the batch that it sees in training. At test time a query by itself (`transductive=False`) has
         those of its support set, afresh in every episode, where the authors collect averages over the updates. Batch
         norm's own scale and offset go through the same gates as all weights. An update keeps about 200 numbers for each

@@ -129,7 +129,7 @@ class PLATIPUS(EpisodicLearner):
             TypeError: if the learner has no single inner rate.
 
         References:
-            Finn, Xu, Levine (2018), appendix A. https://arxiv.org/abs/1806.02817
+            Finn, Xu, Levine (2018), algorithm 1, theta. https://arxiv.org/abs/1806.02817
         """
         rate = getattr(learner, "inner_lr", None)
         if not isinstance(learner, EpisodicLearner) or not isinstance(rate, int | float):
@@ -194,7 +194,7 @@ class PLATIPUS(EpisodicLearner):
         return Method.for_network(self.network).outputs(fast, x, run, None)
 
     def _task_loss(self, params: Params, episode: Episode, run: Run) -> TaskLoss:
-        """Algorithm 1, lines 5 to 11: minus the bound of one task."""
+        """Algorithm 1: minus the bound of one task."""
         start, divergence = self._start(params, episode, run)
         fast = self.adapted(params, episode, run, start=start).params
         outputs = self._outputs(fast, episode.query_x, run)

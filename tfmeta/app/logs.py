@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -25,6 +27,17 @@ class Clock(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Log the seconds up to validation, or up to now where there is none."""
         logs["seconds"] = time.perf_counter() - self.start if self.seconds is None else self.seconds
+
+
+@contextlib.contextmanager
+def logged(path: Path) -> Iterator[keras.callbacks.CSVLogger]:
+    """A callback that adds a row an epoch to the log; after the block the file is closed, whatever ended it."""
+    log = keras.callbacks.CSVLogger(path, append=True)
+    try:
+        yield log
+    finally:
+        if log.csv_file is not None:  # which Keras leaves open when training is stopped
+            log.csv_file.close()
 
 
 def forget_rows_from(path: Path, epoch: int) -> None:

@@ -184,10 +184,9 @@ def _fit(
     chief: bool,
 ) -> None:
     """Train from epoch number `done` to the last; the chief shows progress, and writes logs and checkpoints."""
-    log = keras.callbacks.CSVLogger(folder / "log.csv", append=True)
     board = keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
-    writers = [logs.Clock(), log, board, Checkpoints(folder / "checkpoints")]
-    try:
+    with logs.logged(folder / "log.csv") as log:
+        writers = [logs.Clock(), log, board, Checkpoints(folder / "checkpoints")]
         learner.fit(
             building.training_data(settings, train, start=done * settings.steps_per_epoch),
             steps_per_epoch=settings.steps_per_epoch,
@@ -197,9 +196,6 @@ def _fit(
             verbose=0,
             callbacks=[*writers, *progress(settings.epochs, verbose)] if chief else [],
         )
-    finally:
-        if log.csv_file is not None:  # which Keras leaves open when training is stopped
-            log.csv_file.close()
 
 
 def read_settings(folder: Path) -> TrainSettings:

@@ -173,7 +173,7 @@ def bayesian_linear(answer, *, quiet: bool = False, seconds: float = SECONDS) ->
         precision exchanged, results through which no gradient flows.
 
     References:
-        Harrison, Sharma, Pavone (2018), equation 4. https://arxiv.org/abs/1807.08912
+        Harrison, Sharma, Pavone (2018), the posterior of the last layer. https://arxiv.org/abs/1807.08912
     """
     return judge("bayesian_linear", answer, _examine_posterior, TENSOR_HINTS, quiet=quiet, seconds=seconds)
 

@@ -46,8 +46,9 @@ def bayesian_linear(
         ValueError: if shapes do not fit each other.
 
     References:
-        Harrison, Sharma, Pavone (2018), "Meta-Learning Priors for Efficient Online Bayesian Regression", equation 4.
-        https://arxiv.org/abs/1807.08912; Bishop (2006), "Pattern Recognition and Machine Learning", section 3.3.1.
+        Harrison, Sharma, Pavone (2018), "Meta-Learning Priors for Efficient Online Bayesian Regression", the posterior
+        of the last layer. https://arxiv.org/abs/1807.08912; Bishop (2006), "Pattern Recognition and Machine Learning",
+        section 3.3.1.
     """
     features, prior_precision = check_rows(features=features, prior_precision=prior_precision)
     targets, prior_mean = check_rows(targets=targets, prior_mean=prior_mean)
@@ -83,7 +84,7 @@ def predictive_factor(features: tf.Tensor, precision: tf.Tensor) -> tf.Tensor:
         ValueError: if shapes do not fit each other.
 
     References:
-        Harrison, Sharma, Pavone (2018), equation 5. https://arxiv.org/abs/1807.08912
+        Harrison, Sharma, Pavone (2018), the posterior's prediction. https://arxiv.org/abs/1807.08912
     """
     features, precision = check_rows(features=features, precision=precision)
     root = tf.linalg.cholesky(precision)

@@ -15,7 +15,7 @@ from tfmeta.core.tensor_checks import as_floats
 from tfmeta.core.updates import Update
 from tfmeta.core.validation import check_number
 
-# p of equation 4's scale: magnitudes from e^-10 to 1 come out between -1 and 0.
+# p: magnitudes from e^-10 to 1 come out between -1 and 0.
 SCALE = 10.0
 
 

@@ -24,7 +24,7 @@ def gaussian_nll(targets: tf.Tensor, means: tf.Tensor, variances: tf.Tensor) -> 
         ValueError: if targets and means have different shapes.
 
     References:
-        Harrison, Sharma, Pavone (2018), equation 8. https://arxiv.org/abs/1807.08912
+        Harrison, Sharma, Pavone (2018), the loss of algorithm 1. https://arxiv.org/abs/1807.08912
     """
     check_same_shape(targets, means)
     errors = tf.math.squared_difference(means, tf.cast(targets, means.dtype))

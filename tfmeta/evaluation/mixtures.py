@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
+
+from tfmeta.evaluation.predictive import Predictive
 
 
 def mixture_nll(targets: np.ndarray, means: np.ndarray, variances: np.ndarray) -> float:
@@ -30,10 +30,7 @@ def mixture_nll(targets: np.ndarray, means: np.ndarray, variances: np.ndarray) -
         Lakshminarayanan et al. (2017), "Deep Ensembles", section 2.4. https://arxiv.org/abs/1612.01474
     """
     targets, means, variances = _checked(targets, means, variances)
-    log_density = -0.5 * ((targets - means) ** 2 / variances + np.log(2 * math.pi * variances)).sum(axis=2)
-    highest = log_density.max(axis=0)
-    mean = np.log(np.mean(np.exp(log_density - highest), axis=0)) + highest
-    return float(-mean.mean())
+    return float(Predictive(means, variances).nll(targets).mean())
 
 
 def coverage(targets: np.ndarray, means: np.ndarray, variances: np.ndarray, levels: Sequence[float]) -> np.ndarray:
@@ -65,10 +62,8 @@ def coverage(targets: np.ndarray, means: np.ndarray, variances: np.ndarray, leve
         raise ValueError(f"levels must be probabilities [levels]. Received: levels={levels!r}") from error
     if wanted.ndim != 1 or not len(wanted) or not ((wanted > 0) & (wanted < 1)).all():
         raise ValueError(f"levels must be probabilities between 0 and 1, [levels]. Received: levels={levels!r}")
-    # The mixture's distribution function at the target: within the interval it is at most half the level from 0.5.
-    below = 0.5 * (1.0 + tf.math.erf((targets - means) / np.sqrt(2.0 * variances)).numpy())
-    off = np.abs(below.mean(axis=0) - 0.5)
-    return np.mean(off[..., None] <= wanted / 2, axis=(0, 1))
+    believed = Predictive(means, variances)
+    return np.array([believed.covered(targets, float(level)).mean() for level in wanted])
 
 
 def _checked(targets, means, variances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

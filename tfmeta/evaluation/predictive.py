@@ -127,7 +127,7 @@ def predictive(
         ValueError: if targets are labels, or `noise` is missing, not needed or not above 0.
 
     References:
-        Harrison et al. (2018), section 3.1. https://arxiv.org/abs/1807.08912; Finn et al. (2018), section 4.2, for
+        Harrison et al. (2018), section 3.1. https://arxiv.org/abs/1807.08912; Finn et al. (2018), algorithm 2, for
         several adapted models. https://arxiv.org/abs/1806.02817
     """
     check_noise(learner, noise)

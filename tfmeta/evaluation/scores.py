@@ -37,7 +37,7 @@ from tfmeta.training.outputs import LABELS
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """Accuracy on a set of episodes. `print` it for one line that says all.
+    """Accuracy on a set of episodes. `print` it for one line that says all, and one of its calibration if asked for.
 
     Args:
         accuracy: mean over episodes, in [0, 1].
@@ -96,11 +96,12 @@ class Score:
 
     def __str__(self):
         seed = "" if self.seed is None else f", seed {self.seed}"
+        sureness = "" if self.calibration is None else f"\n{self.calibration}"
         return (
             f"accuracy {100 * self.accuracy:.2f} % +- {100 * self.interval:.2f} ({in_words(self.n_way)}-way "
             f"{in_words(self.k_shot)}-shot, {episodes_in_words(self.episodes, self.model)}, "
             f"{queries_in_words(self.n_query)} a class, {self.data}, {self.method}{settings_in_words(self.settings)}, "
-            f"batch norm: {self.batch_norm}, {self.model}{seed})"
+            f"batch norm: {self.batch_norm}, {self.model}{seed}){sureness}"
         )
 
     def to_dict(self) -> dict[str, Any]:

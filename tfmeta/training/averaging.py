@@ -40,7 +40,9 @@ def constant_variance(noise: float | None):
     """
     if noise is None:
         return None
-    return lambda fast, x, run, k: tf.fill([tf.shape(x)[0], 1], tf.constant(noise**2, fast[-1].dtype))
+    return lambda fast, x, run, k: tf.fill(
+        [tf.shape(tf.nest.flatten(x)[0])[0], 1], tf.constant(noise**2, fast[-1].dtype)
+    )
 
 
 def output_dtype(network: keras.Model) -> tf.DType:

@@ -200,11 +200,11 @@ def adaptation_path(learner, episode: Episode, inner_steps: int) -> dict[str, tf
     paths = [_path_of_one(learner, episode, inner_steps, lambda o: o, like, i) for i in range(learner.method.samples)]
     of_models = tf.nest.map_structure(lambda *rows: tf.stack(rows), *paths)
     classification = episode_checks.is_classification(episode)
-    rows = [
-        judged({part: averaging.averaged(outputs[:, k], classification) for part, outputs in of_models.items()})
-        for k in range(inner_steps + 1)
-    ]
-    return tf.nest.map_structure(lambda *row: tf.stack(row), *rows)
+
+    def after(k):
+        return judged({part: averaging.averaged(outputs[:, k], classification) for part, outputs in of_models.items()})
+
+    return tf.map_fn(after, tf.range(inner_steps + 1), fn_output_signature=dict.fromkeys(names, SCALAR))
 
 
 def _path_of_one(learner, episode: Episode, inner_steps: int, judged, like, key: int):

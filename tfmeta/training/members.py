@@ -24,7 +24,7 @@ def sample_adapted(learner, support_x, support_y, inner_steps: int | None = None
         ValueError: if inputs and labels do not fit the learner.
 
     References:
-        Finn, Xu, Levine (2018), section 4.3: sampling models at test time. https://arxiv.org/abs/1806.02817
+        Finn, Xu, Levine (2018), algorithm 2: sampling models at test time. https://arxiv.org/abs/1806.02817
     """
     if learner.method.samples == 1:
         raise TypeError(

@@ -27,7 +27,7 @@ class RegressionPreset:
 
 _FINN = "Finn et al. (2017), section 5.1. https://arxiv.org/abs/1703.03400"
 
-_PLATIPUS = "Finn, Xu, Levine (2018), section 5 and appendix A. https://arxiv.org/abs/1806.02817"
+_PLATIPUS = "Finn, Xu, Levine (2018), section 5. https://arxiv.org/abs/1806.02817"
 _AMBIGUOUS = {"tasks": "sine-or-line", "k_shot": 5, "n_query": 20, "meta_batch_size": 25}
 _WIDE = (100, 100, 100)
 

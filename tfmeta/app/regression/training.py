@@ -61,30 +61,19 @@ def train_regression(
         files.write_sums(folder, ["settings.json"])
         logs.forget_rows_from(folder / "log.csv", done)
         if done < settings.epochs:
-            _fit(learner, settings, folder, done, verbose)
+            with logs.logged(folder / "log.csv") as log:
+                writers = [logs.Clock(), log, Checkpoints(folder / "checkpoints")]
+                learner.fit(
+                    settings.training_tasks(done * settings.steps_per_epoch),
+                    steps_per_epoch=settings.steps_per_epoch, initial_epoch=done, epochs=settings.epochs, verbose=0,
+                    callbacks=[*writers, *progress(settings.epochs, verbose)],
+                )  # fmt: skip
         found = scores(learner, settings)
         with files.whole(folder / "model.keras") as beside:
             learner.save(beside)
         files.write_json(folder / "score.json", [score.to_dict() for score in found])
         files.write_sums(folder, ["settings.json", "log.csv", "model.keras", "score.json"])
     return learner, found
-
-
-def _fit(learner: keras.Model, settings: RegressionSettings, folder: Path, done: int, verbose: int | str) -> None:
-    log = keras.callbacks.CSVLogger(folder / "log.csv", append=True)
-    writers = [logs.Clock(), log, Checkpoints(folder / "checkpoints")]
-    try:
-        learner.fit(
-            settings.training_tasks(done * settings.steps_per_epoch),
-            steps_per_epoch=settings.steps_per_epoch,
-            initial_epoch=done,
-            epochs=settings.epochs,
-            verbose=0,
-            callbacks=[*writers, *progress(settings.epochs, verbose)],
-        )
-    finally:
-        if log.csv_file is not None:  # which Keras leaves open when training is stopped
-            log.csv_file.close()
 
 
 def scores(learner: keras.Model, settings: RegressionSettings) -> list[RegressionScore]:
