@@ -2,6 +2,7 @@ import collections
 import gc
 import os
 import shutil
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -44,6 +45,14 @@ def nothing_stays_in_memory():
         if name.startswith("CustomGradient-"):
             del registered[name]
     gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """Closes a test's figures, which the next test would find among its own."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 def make_classes(counts, size=16, channels=1, seed=0):

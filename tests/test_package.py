@@ -23,7 +23,7 @@ LAYERS = (
     ("datasets",),
     ("tasks", "networks"),
     ("functional", "training"),
-    ("algorithms",),
+    ("algorithms", "exploration", "gym"),
     ("evaluation",),
     ("plotting", "checks"),
     ("app", "notebook", "__main__"),

@@ -94,7 +94,7 @@ def test_scores_before_and_after_have_all_their_fields(ended):
             if (method, moment) == ("prototypical", "before"):
                 assert fields is None  # there are no classes before there are prototypes
                 continue
-            assert set(fields) == {field.name for field in dataclasses.fields(Score)} - {"details"}
+            assert set(fields) == {field.name for field in dataclasses.fields(Score)} - {"details", "calibration"}
             assert 0 <= fields["accuracy"] <= 1
             assert fields["interval"] > 0
             assert (fields["n_way"], fields["k_shot"], fields["n_query"], fields["episodes"]) == (5, 1, 15, 20)
