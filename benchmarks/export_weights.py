@@ -22,8 +22,8 @@ from benchmarks.machine import ROOT
 from benchmarks.omniglot import commit, device, row_of, training_seconds, versions
 from tfmeta.app import pretrained, runs
 from tfmeta.app.presets import PRESETS
-from tfmeta.app.regression.presets import REGRESSION
-from tfmeta.app.regression.training import read_regression_settings
+from tfmeta.app.task_kinds import TASK_PRESETS, kind_of_run
+from tfmeta.app.task_runs import read_task_settings
 
 
 def read_log(folder):
@@ -42,8 +42,8 @@ def published_row(name, settings):
     return None
 
 
-def row_of_curves(folder):
-    """What is known of a run on regression tasks.
+def row_of_tasks(folder):
+    """What is known of a run on a stream of tasks.
 
     Args:
         folder: the run, named after its preset.
@@ -51,20 +51,20 @@ def row_of_curves(folder):
     Returns:
         A row for its card.
     """
-    settings = read_regression_settings(folder)
-    if settings != REGRESSION[folder.name].settings:
+    settings = read_task_settings(folder, kind_of_run(folder))
+    if settings != TASK_PRESETS[folder.name].settings:
         raise SystemExit(f"a run must have the settings of its preset. Received: {folder}")
     return {
         "preset": folder.name, "settings": settings.to_dict(), "steps": settings.steps,
         "scores": json.loads((folder / "score.json").read_text(encoding="utf-8")),
         "training_seconds": round(training_seconds(folder), 1), "device": device(), "versions": versions(),
         "commit": commit(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "command": f"tfmeta train --preset {folder.name} --run-dir runs/regression/{folder.name}",
+        "command": f"tfmeta train --preset {folder.name} --run-dir runs/tasks/{folder.name}",
     }  # fmt: skip
 
 
-def export_curves(folder):
-    """Export one run on regression tasks; its card has its own scores.
+def export_task_run(folder):
+    """Export one run on a stream of tasks; its card has its own scores.
 
     Args:
         folder: the run, named after its preset.
@@ -73,7 +73,7 @@ def export_curves(folder):
         The card.
     """
     learner = keras.models.load_model(folder / "model.keras")
-    return pretrained.export_pretrained(learner, folder.name, row_of_curves(folder), read_log(folder))
+    return pretrained.export_pretrained(learner, folder.name, row_of_tasks(folder), read_log(folder))
 
 
 def export(folder):
@@ -101,10 +101,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path)
     for folder in parser.parse_args().runs:
-        if folder.name in REGRESSION:
-            card = export_curves(folder)
-            shown = ", ".join(f"{s['loss']:.3g} +- {s['interval']:.2g}" for s in card.row["scores"])
-            print(f"{card.name}: {(pretrained.FOLDER / f'{card.name}.keras').stat().st_size} bytes, loss {shown}")
+        if folder.name in TASK_PRESETS:
+            card = export_task_run(folder)
+            shown = ", ".join(f"{s.get('loss', s.get('reward')):.4g}" for s in card.row["scores"])
+            print(f"{card.name}: {(pretrained.FOLDER / f'{card.name}.keras').stat().st_size} bytes, scores {shown}")
             continue
         card = export(folder)
         scores = ", ".join(f"{100 * s['accuracy']:.2f} +- {100 * s['interval']:.2f}" for s in card.row["scores"])

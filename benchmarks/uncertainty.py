@@ -17,12 +17,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import keras
 import numpy as np
 
-from benchmarks.export_weights import export_curves, row_of_curves
+from benchmarks.export_weights import export_task_run, row_of_tasks
 from benchmarks.machine import ROOT, write_json
 from tfmeta.app import pretrained
 from tfmeta.app.regression.presets import REGRESSION
 from tfmeta.app.regression.settings import TEST_SEED
-from tfmeta.app.regression.training import train_regression
+from tfmeta.app.task_runs import train_on_tasks
 from tfmeta.evaluation import confidence_interval, predictives
 from tfmeta.tasks.ambiguous import sine_or_line_episodes
 
@@ -36,9 +36,9 @@ def trained(name, folder):
     """A preset's learner, trained in its folder or read from there; MAML's weights go into the package."""
     path = folder / name
     if not (path / "model.keras").exists():
-        train_regression(REGRESSION[name].settings, path, resume=(path / "settings.json").exists())
+        train_on_tasks(REGRESSION[name].settings, path, resume=(path / "settings.json").exists())
     if name == "maml-sine-or-line" and name not in pretrained.pretrained_names():
-        export_curves(path)
+        export_task_run(path)
     return keras.models.load_model(path / "model.keras")
 
 
@@ -88,7 +88,7 @@ def main():
         rows = judged(trained(name, args.runs), args.tasks)
         base = rows if base is None else base
         difference = (rows - base)[:, :2]
-        found = row_of_curves(args.runs / name) | summary(rows)
+        found = row_of_tasks(args.runs / name) | summary(rows)
         del found["scores"]  # of the run itself, which its card has
         found["minus_maml"] = {
             kind: [round(float(difference[:, i].mean()), 4), round(float(confidence_interval(difference[:, i])), 4)]

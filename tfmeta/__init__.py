@@ -16,7 +16,7 @@ else:
 
     require_tensorflow()
 
-    from tfmeta import checks, datasets, evaluation, functional, networks, notebook, plotting
+    from tfmeta import checks, datasets, evaluation, functional, networks, notebook, plotting, tasks
     from tfmeta.algorithms.alpaca import BayesianLinearRegressor
     from tfmeta.algorithms.anil import ANIL
     from tfmeta.algorithms.boil import BOIL
@@ -33,6 +33,7 @@ else:
     from tfmeta.algorithms.prototypical import PrototypicalNetwork, compute_prototypes, prototypical_logits
     from tfmeta.algorithms.reptile import Reptile, reptile_update
     from tfmeta.algorithms.ridge import RidgeClassifier
+    from tfmeta.algorithms.rl2 import RL2
     from tfmeta.app.pretrained import load_pretrained
     from tfmeta.core.distances import squared_euclidean
     from tfmeta.core.episode import Episode
@@ -59,6 +60,7 @@ __all__ = [
     "BOIL",
     "MAML",
     "PLATIPUS",
+    "RL2",
     "AdaptationCurve",
     "BayesianLinearRegressor",
     "Episode",
@@ -105,5 +107,6 @@ __all__ = [
     "sample_adapted",
     "sample_episode",
     "squared_euclidean",
+    "tasks",
     "threads",
 ]

@@ -23,8 +23,8 @@ from tfmeta.app import building, cli, presets, quickstart, runs
 from tfmeta.app.commands import train as training
 from tfmeta.app.methods import RECIPES
 from tfmeta.app.presets import PRESETS
-from tfmeta.app.regression.presets import REGRESSION
 from tfmeta.app.settings import TrainSettings
+from tfmeta.app.task_kinds import TASK_PRESETS
 from tfmeta.version import __version__
 
 SMALL = ["--n-way", "3", "--filters", "4", "--steps-per-epoch", "2", "--meta-batch-size", "2", "--test-episodes", "10"]
@@ -161,7 +161,7 @@ def test_a_run_that_has_not_ended_says_how_to_end_it(trained, tmp_path):
 
 def test_presets_are_listed_and_described():
     result = tfmeta("presets")
-    assert result.stdout.split() == [*PRESETS, *REGRESSION]
+    assert result.stdout.split() == [*PRESETS, *TASK_PRESETS]
     result = tfmeta("presets", "reptile-omniglot-5w1s")
     assert (result.exit_code, "97.68" in result.stdout, "1803.02999" in result.stdout) == (0, True, True)
     for option in RECIPES["reptile"].options:

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tfmeta.app import cli
-from tfmeta.app.regression.presets import REGRESSION, describe_regression
+from tfmeta.app.regression.presets import REGRESSION
 from tfmeta.app.regression.settings import RegressionSettings
-from tfmeta.app.regression.training import read_regression_settings, train_regression
+from tfmeta.app.task_runs import read_task_settings, train_on_tasks
 
 SMALL = {"k_shot": 3, "n_query": 4, "meta_batch_size": 2, "epochs": 2, "steps_per_epoch": 2, "test_tasks": 4}
 
@@ -33,7 +33,7 @@ def test_every_preset_trains_in_small(name, tmp_path):
     if settings.method == "ensemble":
         options["n_members"] = 2
     settings = dataclasses.replace(settings, **SMALL, hidden=settings.hidden[-1:] * 2, options=options)
-    learner, scores = train_regression(settings, tmp_path / "run", verbose=0)
+    learner, scores = train_on_tasks(settings, tmp_path / "run", verbose=0)
     assert [score.settings.get("inner_steps") for score in scores] == (
         [0, 1, 5, 10] if learner.has_inner_loop else [None]
     )
@@ -41,7 +41,7 @@ def test_every_preset_trains_in_small(name, tmp_path):
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "SHA256SUMS", "checkpoints", "log.csv", "model.keras", "score.json", "settings.json",
     }  # fmt: skip
-    assert read_regression_settings(tmp_path / "run") == settings
+    assert read_task_settings(tmp_path / "run", RegressionSettings) == settings
     loaded = keras.models.load_model(tmp_path / "run/model.keras")
     for mine, theirs in zip(loaded.get_weights(), learner.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -49,19 +49,19 @@ def test_every_preset_trains_in_small(name, tmp_path):
 
 
 def test_a_stopped_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
-    from tfmeta.app.regression import training
+    from tfmeta.app import progress
 
-    whole, scores = train_regression(tiny("lstm"), tmp_path / "whole", verbose=0)
+    whole, scores = train_on_tasks(tiny("lstm"), tmp_path / "whole", verbose=0)
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "progress", lambda *_: [Stop()])
+    monkeypatch.setattr(progress, "progress", lambda *_: [Stop()])
     with pytest.raises(KeyboardInterrupt):
-        train_regression(tiny("lstm"), tmp_path / "half", verbose=0)
+        train_on_tasks(tiny("lstm"), tmp_path / "half", verbose=0)
     monkeypatch.undo()
-    rest, found = train_regression(tiny("lstm"), tmp_path / "half", resume=True, verbose=0)
+    rest, found = train_on_tasks(tiny("lstm"), tmp_path / "half", resume=True, verbose=0)
     for mine, theirs in zip(rest.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert found == scores
@@ -69,13 +69,13 @@ def test_a_stopped_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
 
 
 def test_folders_are_not_overwritten_nor_resumed_with_other_settings(tmp_path):
-    train_regression(tiny(), tmp_path / "run", verbose=0)
+    train_on_tasks(tiny(), tmp_path / "run", verbose=0)
     with pytest.raises(FileExistsError, match="exists and is not overwritten"):
-        train_regression(tiny(), tmp_path / "run")
+        train_on_tasks(tiny(), tmp_path / "run")
     with pytest.raises(ValueError, match="resumed with its own settings"):
-        train_regression(tiny(seed=1), tmp_path / "run", resume=True)
+        train_on_tasks(tiny(seed=1), tmp_path / "run", resume=True)
     with pytest.raises(FileNotFoundError, match=r"has a settings.json. Received: .*none"):
-        train_regression(tiny(), tmp_path / "none", resume=True)
+        train_on_tasks(tiny(), tmp_path / "none", resume=True)
 
 
 def test_the_command_line_trains_and_goes_on(tmp_path):
@@ -104,7 +104,7 @@ def test_presets_are_listed_and_described():
     listed = run("presets").stdout.split()
     assert set(REGRESSION) <= set(listed)
     described = run("presets", "lstm-sinusoids").stdout
-    assert described.strip() == describe_regression("lstm-sinusoids")
+    assert described.strip() == REGRESSION["lstm-sinusoids"].describe("lstm-sinusoids")
     assert "openreview" in described
     assert all(preset.source.count("https://") == 1 for preset in REGRESSION.values())
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from tfmeta.app.methods import other_preset_names
 from tfmeta.app.nearest import did_you_mean
-from tfmeta.app.regression.settings import RegressionSettings
 from tfmeta.app.settings import TrainSettings
+from tfmeta.app.task_kinds import kind_of_card
+from tfmeta.app.task_runs import TaskSettings
 from tfmeta.machine import command, files
 
 if TYPE_CHECKING:  # imported when there is work to do, see tfmeta/machine/command.py
@@ -31,8 +32,8 @@ class Card:
     Args:
         name: the preset of its training.
         row: what is known of its training: settings, scores with intervals, steps, seconds, device, versions, commit,
-            command; of Omniglot it is a row of `results/omniglot.json` or `omniglot_short.json`, of curves the scores
-            are those of `RegressionScore`.
+            command; of Omniglot it is a row of `results/omniglot.json` or `omniglot_short.json`, of others the
+            scores are those of `RegressionScore` and `TrialScore`.
         log: a dictionary an epoch: loss and seconds of training, and what else was measured.
         sha256: hex digest of the weights' file.
 
@@ -46,15 +47,14 @@ class Card:
     sha256: str
 
     @property
-    def settings(self) -> TrainSettings | RegressionSettings:
+    def settings(self) -> TrainSettings | TaskSettings:
         """Read all settings of its training."""
-        kind = RegressionSettings if self.of_curves else TrainSettings
-        return kind.from_dict(self.row["settings"])
+        return (kind_of_card(self.row["settings"]) or TrainSettings).from_dict(self.row["settings"])
 
     @property
-    def of_curves(self) -> bool:
-        """Whether it learned regression tasks, which are no images."""
-        return "tasks" in self.row["settings"]
+    def of_images(self) -> bool:
+        """Whether it learned images, and not curves or trials."""
+        return kind_of_card(self.row["settings"]) is None
 
 
 def pretrained_names() -> list[str]:
@@ -86,7 +86,7 @@ def pretrained_card(name: str) -> Card:
 
 
 def load_pretrained(name: str) -> Learner:
-    """Load a learner trained on Omniglot or curves, ready for `adapt` and `tfmeta.evaluate`; compile it to train on.
+    """Load a learner trained on Omniglot, curves or trials, ready to adapt or to play; compile it to train on.
 
     Args:
         name: one of `pretrained_names()`, such as `"maml-quickstart"`.
@@ -99,7 +99,7 @@ def load_pretrained(name: str) -> Learner:
 
     References:
         The method's paper is in its preset, `tfmeta.app.presets.preset(name).source` or
-        `tfmeta.app.regression.presets.REGRESSION[name].source`; the data: Lake et al. (2015).
+        `tfmeta.app.task_kinds.TASK_PRESETS[name].source`; the data: Lake et al. (2015).
         https://doi.org/10.1126/science.aab3050
     """
     card = pretrained_card(name)

@@ -53,8 +53,14 @@ class TrainSettings:
         https://arxiv.org/abs/1703.05175
     """
 
-    method: str = _setting("maml", f"One of {', '.join(METHODS)}; maml by default.", choices=METHODS)
-    dataset: str = _setting("omniglot", f"{', '.join(DATASETS)}, or a folder with a folder of images per class.")
+    method: str = _setting(
+        "maml",
+        f"One of {', '.join(METHODS)}; maml by default. Or rl2, which plays trials: see docs/trials.md.",
+        choices=METHODS,
+    )
+    dataset: str = _setting(
+        "omniglot", f"{', '.join(DATASETS)}, or a folder with a folder of images per class. Of rl2 its tasks, bandits."
+    )
     image_size: int | tuple[int, int] = _of_a_folder(
         28, "Height and width of a folder's images in pixels, one number or HxW.", readers.image_size
     )

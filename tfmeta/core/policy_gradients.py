@@ -8,12 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfmeta.core.validation import check_number
-
-
-def _check_fraction(name: str, value: float) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ValueError(f"{name} must be a number from 0 to 1. Received: {name}={value!r}")
+from tfmeta.core.validation import check_fraction, check_number
 
 
 def discounted_returns(rewards: tf.Tensor, discount: float = 1.0) -> tf.Tensor:
@@ -58,8 +53,8 @@ def generalised_advantages(
         Schulman et al. (2016), "High-dimensional continuous control using generalized advantage estimation",
         equation 16. https://arxiv.org/abs/1506.02438
     """
-    _check_fraction("discount", discount)
-    _check_fraction("decay", decay)
+    check_fraction("discount", discount)
+    check_fraction("decay", decay)
     after = tf.concat([values[:, 1:], tf.zeros_like(values[:, :1])], axis=1)
     deltas = rewards + discount * after - values
     backwards = tf.reverse(tf.transpose(deltas), [0])  # [n_steps, n_trials]

@@ -58,6 +58,21 @@ def check_number(name: str, value: float, *, above: bool = False) -> None:
         raise ValueError(f"{name} must be a number {wanted}. Received: {name}={value!r}")
 
 
+def check_fraction(name: str, value: float) -> None:
+    """Refuse anything but a number from 0 to 1.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be a number from 0 to 1. Received: {name}={value!r}")
+
+
 def check_rate(name: str, rate: float, *, above: bool = False) -> None:
     """Refuse a Python number that is not finite; tensors are taken as they are.
 

@@ -18,6 +18,7 @@ from tfmeta.evaluation.regression import RegressionScore
 from tfmeta.evaluation.scores import Score, evaluate
 from tfmeta.evaluation.seeds import mean_over_seeds
 from tfmeta.evaluation.temperature import fitted_temperature, temperature_scaled
+from tfmeta.evaluation.trials import TrialScore, evaluate_agent
 
 __all__ = [
     "AdaptationCurve",
@@ -29,11 +30,13 @@ __all__ = [
     "Reliability",
     "Score",
     "ScoreDetails",
+    "TrialScore",
     "adaptation_curve",
     "brier_score",
     "confidence_interval",
     "coverage",
     "evaluate",
+    "evaluate_agent",
     "expected_calibration_error",
     "fitted_temperature",
     "mean_over_seeds",

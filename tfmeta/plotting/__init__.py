@@ -8,6 +8,7 @@ from tfmeta.plotting.episodes import plot_episode
 from tfmeta.plotting.palette import BEFORE, COLOURS, MARKERS, METHOD_COLOURS, method_style
 from tfmeta.plotting.regression import plot_regression
 from tfmeta.plotting.scores import plot_scores
+from tfmeta.plotting.trials import plot_trials
 
 __all__ = [
     "BEFORE",
@@ -23,4 +24,5 @@ __all__ = [
     "plot_regression",
     "plot_reliability",
     "plot_scores",
+    "plot_trials",
 ]

@@ -38,8 +38,9 @@ METHOD_COLOURS = {
     "ALPaCA": "#228833",
     "ensemble": "#44AA99",
     "PLATIPUS": "#CC6677",
+    "RL^2": "#4477AA",
 }
-METHOD_MARKERS = dict(zip(METHOD_COLOURS, "osD^vphXP<>*8dHx+1", strict=True))
+METHOD_MARKERS = dict(zip(METHOD_COLOURS, "osD^vphXP<>*8dHx+12", strict=True))
 # Names of learners and of presets, for the same methods.
 _ALIASES = {
     "mamlplusplus": "MAML++",
@@ -53,6 +54,7 @@ _ALIASES = {
     "nearestneighbourpixels": "nearest neighbour",
     "nearestneighbor": "nearest neighbour",
     "finetunedclassifier": "fine-tuning",
+    "rl2": "RL^2",
     "ridge": "Ridge (R2-D2)",
     "r2d2": "Ridge (R2-D2)",
     "ridgeclassifier": "Ridge (R2-D2)",

@@ -239,7 +239,7 @@ class Shell(keras.Model, abc.ABC):
         """All constructor arguments, networks as their own configuration; the range of training's images; the label."""
         config = {
             name: portable(keras.saving.serialize_keras_object(value))
-            if isinstance(value, keras.Model) or callable(value)
+            if hasattr(value, "get_config") or callable(value)
             else value
             for name, value in self.options().items()
         }

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from tfmeta.app import pretrained, readers
-from tfmeta.app.commands import curves
 from tfmeta.app.methods import other_preset_names
 from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.settings import TrainSettings, check_dataset
+from tfmeta.app.task_kinds import kind_of_run
 from tfmeta.machine import command
 
 if TYPE_CHECKING:
@@ -85,11 +85,11 @@ def check_run(run: Path) -> None:
 
     Raises:
         FileNotFoundError: with the pretrained learner whose name is near.
-        ValueError: if it is a run on curves.
+        ValueError: if it is a run on curves or trials.
     """
-    if curves.is_run(run) and not is_pretrained(run):
+    if kind_of_run(run) and not is_pretrained(run):
         raise ValueError(
-            "the learner must take images; this run has learned curves and is used in Python, "
+            "the learner must take images; this run has learned curves or trials and is used in Python, "
             f"keras.models.load_model. Received: {run}"
         )
     if is_pretrained(run) or (run / "settings.json").is_file():
@@ -119,9 +119,9 @@ def load_learner(run: Path) -> tuple[TrainSettings, Learner]:
     check_run(run)
     if is_pretrained(run):
         card = pretrained.pretrained_card(str(run))
-        if card.of_curves:
+        if not card.of_images:
             raise ValueError(
-                f"the learner must take images; {run} takes curves and is used in Python, tfmeta.load_pretrained. "
+                f"the learner must take images; {run} takes others and is used in Python, tfmeta.load_pretrained. "
                 f"Received: {run}"
             )
         return card.settings, pretrained.load_pretrained(str(run))

@@ -13,10 +13,10 @@ from typing import Annotated, get_type_hints
 import typer
 
 from tfmeta.app import presets as known
-from tfmeta.app.commands import common, curves
+from tfmeta.app.commands import common, on_tasks
 from tfmeta.app.methods import RECIPES
-from tfmeta.app.regression.presets import REGRESSION, describe_regression
 from tfmeta.app.settings import METHODS, TrainSettings, check_dataset
+from tfmeta.app.task_kinds import TASK_PRESETS, kind_of_run
 from tfmeta.machine import command
 
 _DIVIDED = "0.6,0.2,0.2; two classes one to one"
@@ -98,10 +98,10 @@ def train(
                 )
             common.check_run_folder(resume)
             settings, folder = None, resume
-            if curves.is_run(resume):
-                return curves.go_on(resume, given.get("epochs"))
-        elif preset in REGRESSION:
-            return curves.start(preset, given, set_ or [], run_dir, distribute)
+            if kind_of_run(resume):
+                return on_tasks.go_on(resume, given.get("epochs"))
+        elif on_tasks.takes(preset, given):
+            return on_tasks.start(preset, given, set_ or [], run_dir, distribute)
         else:
             settings = _settings(preset, given, set_ or [])
             check_dataset(settings.dataset)
@@ -162,9 +162,9 @@ def presets(
 ):
     """List the presets, or describe one: settings, source, each difference from the paper, the method's options."""
     with common.plain_errors():
-        if name in REGRESSION:
-            return typer.echo(describe_regression(name))
-        lines = [known.describe(name), *_options(name)] if name else [*known.PRESETS, *REGRESSION]
+        if name in TASK_PRESETS:
+            return typer.echo(TASK_PRESETS[name].describe(name))
+        lines = [known.describe(name), *_options(name)] if name else [*known.PRESETS, *TASK_PRESETS]
         return typer.echo("\n".join(lines))
 
 

@@ -1,1 +1,1 @@
-"""Training on regression tasks: presets, and runs in folders of their own."""
+"""Training on regression tasks: settings and presets."""

@@ -2,28 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from tfmeta.app.regression.settings import RegressionSettings
-
-
-@dataclasses.dataclass(frozen=True)
-class RegressionPreset:
-    """Settings with their source.
-
-    Args:
-        settings: of the training.
-        source: the paper and the place in it.
-        deviations: each difference from the source, with its reason.
-
-    References:
-        Mitchell et al. (2019), "Model Cards for Model Reporting". https://arxiv.org/abs/1810.03993
-    """
-
-    settings: RegressionSettings
-    source: str
-    deviations: tuple[str, ...] = ()
-
+from tfmeta.app.task_runs import TaskPreset
 
 _FINN = "Finn et al. (2017), section 5.1. https://arxiv.org/abs/1703.03400"
 
@@ -31,8 +11,8 @@ _PLATIPUS = "Finn, Xu, Levine (2018), section 5. https://arxiv.org/abs/1806.0281
 _AMBIGUOUS = {"tasks": "sine-or-line", "k_shot": 5, "n_query": 20, "meta_batch_size": 25}
 _WIDE = (100, 100, 100)
 
-REGRESSION: dict[str, RegressionPreset] = {
-    "lstm-sinusoids": RegressionPreset(
+REGRESSION: dict[str, TaskPreset] = {
+    "lstm-sinusoids": TaskPreset(
         RegressionSettings("lstm", epochs=12, learning_rate=2e-3, clip=1.0),
         "Ravi, Larochelle (2017), section 3 and the authors' settings; the tasks are MAML's. "
         "https://openreview.net/forum?id=rJY0-Kcll",
@@ -41,12 +21,12 @@ REGRESSION: dict[str, RegressionPreset] = {
             "ten tasks a step instead of one, and a rate that falls from 0.002 to 0 along a cosine",
         ),
     ),
-    "maml-sinusoids": RegressionPreset(
+    "maml-sinusoids": TaskPreset(
         RegressionSettings("maml", epochs=12),
         _FINN,
         ("five inner steps in training instead of one, as many as the learned rule takes",),
     ),
-    "alpaca-sine-or-line": RegressionPreset(
+    "alpaca-sine-or-line": TaskPreset(
         RegressionSettings(
             "alpaca",
             **_AMBIGUOUS,
@@ -62,7 +42,7 @@ REGRESSION: dict[str, RegressionPreset] = {
             "each task keeps one to five of its points, so that few points are calibrated, too",
         ),
     ),
-    "maml-sine-or-line": RegressionPreset(
+    "maml-sine-or-line": TaskPreset(
         RegressionSettings("maml", **_AMBIGUOUS, epochs=5, steps_per_epoch=500, hidden=_WIDE, inner_lr=0.003),
         _PLATIPUS,
         (
@@ -70,7 +50,7 @@ REGRESSION: dict[str, RegressionPreset] = {
             "inner steps of 0.003 instead of 0.001: so short a training learns more",
         ),
     ),
-    "ensemble-sine-or-line": RegressionPreset(
+    "ensemble-sine-or-line": TaskPreset(
         RegressionSettings(
             "ensemble",
             **_AMBIGUOUS,
@@ -83,7 +63,7 @@ REGRESSION: dict[str, RegressionPreset] = {
         "Lakshminarayanan et al. (2017), algorithm 1, with MAML as the member. https://arxiv.org/abs/1612.01474",
         ("five members, trained on the same tasks as the single MAML",),
     ),
-    "platipus-sine-or-line": RegressionPreset(
+    "platipus-sine-or-line": TaskPreset(
         RegressionSettings(
             "platipus",
             **_AMBIGUOUS,
@@ -102,24 +82,3 @@ REGRESSION: dict[str, RegressionPreset] = {
         ),
     ),
 }
-
-
-def describe_regression(name: str) -> str:
-    """Describe a preset in words: settings, source, deviations.
-
-    Args:
-        name: one of `REGRESSION`.
-
-    Returns:
-        Several lines of text.
-
-    References:
-        Mitchell et al. (2019), "Model Cards for Model Reporting". https://arxiv.org/abs/1810.03993
-    """
-    found = REGRESSION[name]
-    lines = [
-        name,
-        "  settings:   " + ", ".join(f"{key}={value}" for key, value in found.settings.to_dict().items()),
-        f"  source:     {found.source}",
-    ]
-    return "\n".join(lines + [f"  deviation:  {text}" for text in found.deviations])

@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # imported when there is work to do, see tfmeta/machine/comma
     import keras
     import tensorflow as tf
 
+    from tfmeta.evaluation import RegressionScore
+
 # Test tasks of all methods are the same, and are met in no training.
 TEST_SEED = 30_000
 
@@ -196,3 +198,27 @@ class RegressionSettings:
         batch = next(n for n in (50, 20, 10, 5, 2, 1) if self.test_tasks % n == 0)
         stream = TASKS[self.tasks](k_shot=self.k_shot, n_query=100, meta_batch_size=batch, seed=TEST_SEED)
         return stream.take(self.test_tasks // batch)
+
+    def scores(self, learner: keras.Model) -> list[RegressionScore]:
+        """Judge a learner on fresh tasks.
+
+        Args:
+            learner: trained.
+
+        Returns:
+            One score for each number of inner steps: none, one, those of training, and twice those; one score in all
+            for a learner without an inner loop.
+        """
+        from tfmeta.evaluation import evaluate
+
+        tasks = self.test_stream()
+        if not learner.has_inner_loop:
+            return [evaluate(learner, tasks)]
+        own, found = learner.eval_inner_steps, []
+        try:
+            for steps in sorted({0, 1, self.eval_inner_steps, 2 * self.eval_inner_steps}):
+                learner.eval_inner_steps = steps
+                found.append(evaluate(learner, tasks))
+        finally:
+            learner.eval_inner_steps = own
+        return found

@@ -1,0 +1,1 @@
+"""Training agents on trials: settings and presets."""
