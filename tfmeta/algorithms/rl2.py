@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.policy_gradients import clipped_surrogate, generalised_advantages
-from tfmeta.core.trials import Agent, Environment, Trial, play
-from tfmeta.core.validation import check_flags, check_fraction, check_number, check_seed, check_sizes
+from tfmeta.core.trials import Agent
+from tfmeta.core.validation import check_flags, check_fraction, check_number, check_sizes
 from tfmeta.training.randomness import batches_seen
-from tfmeta.training.shell import Shell
 from tfmeta.training.trial_checks import check_policy, check_tasks
+from tfmeta.training.trial_learner import TrialLearner
 
 
 class Memory(NamedTuple):
@@ -37,7 +37,7 @@ class Memory(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="tfmeta")
-class RL2(Shell):
+class RL2(TrialLearner):
     """Learns to explore: its policy adapts to a task by its recurrent state alone, and PPO learns the policy.
 
     A trial is `n_episodes` in one task. The state lives through the trial and begins at zero in the next; returns and
@@ -45,7 +45,7 @@ class RL2(Shell):
 
     `fit` and `evaluate` take a dataset of meta-batches of tasks, such as `tfmeta.tasks.task_stream` makes. Each
     meta-batch is one round of play and `n_epochs` of learning from it. They report `reward`, the mean of the trials'
-    sums of rewards. `agent()` plays: with `tfmeta.evaluation.evaluate_agent` and in environments of Gymnasium.
+    sums of rewards. `agent()` plays, in `tfmeta.evaluation.evaluate_agent` and in environments of Gymnasium.
 
     Args:
         policy: a functional Keras model as `tfmeta.networks.recurrent_policy` makes it. It may have several states,
@@ -55,7 +55,8 @@ class RL2(Shell):
         discount: gamma.
         decay: lambda of the advantages.
         clip: of PPO's ratio.
-        entropy_weight: what an undecided policy is worth, in rewards for each nat.
+        entropy_weight: what an undecided policy is worth, in standardised advantages for each nat; a number, or a
+            schedule of Keras of the optimizer's step. A policy that decides too early never learns to explore.
         value_weight: weight of the value's squared error.
         n_epochs: how often a round of play is learned from.
         n_minibatches: into which its trials are divided, each for one step of the optimizer.
@@ -78,31 +79,22 @@ class RL2(Shell):
         self, policy, environment, *, n_episodes=10, discount=0.99, decay=0.3, clip=0.2, entropy_weight=0.01,
         value_weight=0.5, n_epochs=4, n_minibatches=4, seed=0, name: str | None = None,
     ):  # fmt: skip
-        if not isinstance(environment, Environment):
-            raise TypeError(f"environment must be an Environment. Received: environment={environment!r}")
-        check_sizes(n_episodes=n_episodes, n_epochs=n_epochs, n_minibatches=n_minibatches)
+        check_sizes(n_epochs=n_epochs, n_minibatches=n_minibatches)
         check_fraction("discount", discount)
         check_fraction("decay", decay)
         check_number("clip", clip, above=True)
-        check_number("entropy_weight", entropy_weight)
+        if not isinstance(entropy_weight, keras.optimizers.schedules.LearningRateSchedule):
+            check_number("entropy_weight", entropy_weight)
         check_number("value_weight", value_weight)
-        check_seed(seed)
+        super().__init__(policy, environment, n_episodes=n_episodes, seed=seed, name=name)
         check_policy(policy, environment)
-        super().__init__([policy], name=name)
-        self.policy, self.environment = policy, environment
-        self.n_episodes, self.discount, self.decay, self.clip = n_episodes, discount, decay, clip
+        self.discount, self.decay, self.clip = discount, decay, clip
         self.entropy_weight, self.value_weight = entropy_weight, value_weight
-        self.n_epochs, self.n_minibatches, self.seed = n_epochs, n_minibatches, seed
-        self.track("reward", "entropy", "value_loss")
+        self.n_epochs, self.n_minibatches = n_epochs, n_minibatches
+        self.track("entropy", "value_loss")
 
     label = property(lambda self: self._given_name or "RL^2", doc="The user's name for it, or the method's.")
-    n_steps = property(lambda self: self.n_episodes * self.environment.episode_length, doc="Steps of a trial.")
-    sizes_depend_on_data = False
-    undecayed_groups = ()
-
-    def parameter_groups(self):
-        """The policy's weights."""
-        return {"policy": self.policy.trainable_variables}
+    updates_per_batch = property(lambda self: self.n_epochs * self.n_minibatches, doc="Optimizer steps a round.")
 
     # -- play ----------------------------------------------------------------------------------------------------------
     def agent(self, *, greedy: bool = False) -> Agent:
@@ -144,10 +136,25 @@ class RL2(Shell):
 
         return Agent(begin, act, learn, self.label)
 
-    def _play(self, tasks, key) -> Trial:
-        return play(self.agent(), self.environment, tasks, self.n_steps, key, keep=lambda memory: memory[2:])
-
     # -- learning ------------------------------------------------------------------------------------------------------
+    def targets_of(self, rewards, values) -> tuple[tf.Tensor, tf.Tensor]:
+        """What a round of play teaches.
+
+        Args:
+            rewards: `[n_trials, n_steps]`.
+            values: what the policy expected before each action, `[n_trials, n_steps]`.
+
+        Returns:
+            Advantages with mean 0 and deviation 1 over the round, and what the values should have been, each
+            `[n_trials, n_steps]`.
+
+        References:
+            Schulman et al. (2017), equation 11. https://arxiv.org/abs/1707.06347
+        """
+        advantages = generalised_advantages(rewards, values, discount=self.discount, decay=self.decay)
+        spread = tf.math.reduce_std(advantages) + 1e-8
+        return (advantages - tf.reduce_mean(advantages)) / spread, advantages + values
+
     def losses_of(self, seen, actions, log_probs, advantages, returns) -> dict[str, tf.Tensor]:
         """The terms of PPO's objective on whole trials, played again from the state's beginning.
 
@@ -173,7 +180,9 @@ class RL2(Shell):
         )
         value_loss = tf.reduce_mean((values[..., 0] - returns) ** 2)
         entropy = tf.reduce_mean(spaces.entropy(outputs))
-        loss = -surrogate + self.value_weight * value_loss - self.entropy_weight * entropy
+        weight = self.entropy_weight
+        weight = weight(self.optimizer.iterations) if callable(weight) else weight
+        loss = -surrogate + self.value_weight * value_loss - weight * entropy
         return {"loss": loss, "surrogate": surrogate, "value_loss": value_loss, "entropy": entropy}
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
@@ -186,12 +195,9 @@ class RL2(Shell):
                 f"Received: n_minibatches={self.n_minibatches}"
             )
         key = tf.stack([tf.constant(self.seed, tf.int64), batches_seen(self.optimizer)])
-        trial = self._play(data, key)
+        trial = self.play(data, key, keep=lambda memory: memory[2:])
         seen, log_probs, values = trial.kept
-        advantages = generalised_advantages(trial.rewards, values, discount=self.discount, decay=self.decay)
-        returns = advantages + values
-        spread = tf.math.reduce_std(advantages) + 1e-8
-        whole = (seen, trial.actions, log_probs, (advantages - tf.reduce_mean(advantages)) / spread, returns)
+        whole = (seen, trial.actions, log_probs, *self.targets_of(trial.rewards, values))
 
         def one_step(i, _):
             epoch = tf.random.experimental.stateless_fold_in(key, 1 + i // self.n_minibatches)
@@ -204,18 +210,11 @@ class RL2(Shell):
             self.apply({"policy": tape.gradient(found["loss"], weights)})
             return i + 1, (found["entropy"], found["value_loss"])
 
-        n_steps = self.n_epochs * self.n_minibatches
+        n_steps = self.updates_per_batch
         start = (tf.constant(0), (tf.constant(0.0), tf.constant(0.0)))
         _, (entropy, value_loss) = tf.while_loop(lambda i, _: i < n_steps, one_step, start)
         reward = tf.reduce_sum(trial.rewards, axis=1)
         return self.report({"reward": reward, "entropy": entropy, "value_loss": value_loss})
-
-    def test_step(self, data) -> dict[str, tf.Tensor]:
-        """What Keras calls for every meta-batch of `evaluate`: play, and report the mean sum of rewards."""
-        check_tasks(data, self.environment)
-        played = tf.cast(self._trackers["reward"].count, tf.int64)  # so that no two meta-batches have the same chance
-        trial = self._play(data, tf.stack([tf.constant(-1 - self.seed, tf.int64), played]))
-        return self.report({"reward": tf.reduce_sum(trial.rewards, axis=1)})
 
     def call(self, inputs: Any):
         """The policy itself: sequences and states to the numbers of the choice, values and states."""

@@ -87,6 +87,8 @@ def _numbers(logs) -> str:
     found, logs = "", logs or {}
     if "loss" in logs:
         found += f"  loss {float(logs['loss']):.4f}"
+    if "reward" in logs:
+        found += f"  reward {float(logs['reward']):.3f}"
     for name, word in (("accuracy", "accuracy"), ("val_accuracy", "validation")):
         if name in logs:
             found += f"  {word} {100 * float(logs[name]):.1f} %"

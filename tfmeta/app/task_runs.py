@@ -12,10 +12,11 @@ A training that was stopped goes on from its last checkpoint and ends as if it h
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfmeta.machine import files
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:  # imported when there is work to do, see tfmeta/machine/comma
     import tensorflow as tf
 
 
-class TaskSettings(Protocol):
-    """What settings of a training on a stream of tasks must have: a frozen record with these fields and functions.
+class TaskSettings(abc.ABC):
+    """Settings of a training on a stream of tasks. Abstract; the kinds are frozen dataclasses.
 
     References:
         Mitchell et al. (2019), "Model Cards for Model Reporting". https://arxiv.org/abs/1810.03993
@@ -35,19 +36,34 @@ class TaskSettings(Protocol):
     steps_per_epoch: int
     seed: int
 
+    steps = property(lambda self: self.epochs * self.steps_per_epoch, doc="Meta-batches in all.")
+
     def to_dict(self) -> dict[str, Any]:
         """All fields, ready for JSON."""
+        fields = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> TaskSettings:
-        """Read what `to_dict` wrote; a ValueError if a field is unknown or a value out of range."""
+        """Read what `to_dict` wrote.
 
+        Raises:
+            ValueError: if a field is unknown or a value is out of range.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        if unknown := sorted(set(fields) - set(known)):
+            raise ValueError(f"settings must be among {', '.join(known)}. Received: {', '.join(unknown)}")
+        return cls(**fields)
+
+    @abc.abstractmethod
     def build(self) -> keras.Model:
         """The learner, compiled; initial weights come from Keras's seed."""
 
+    @abc.abstractmethod
     def training_tasks(self, start: int = 0) -> tf.data.Dataset:
-        """The endless stream of meta-batches, from outer step `start` on."""
+        """The endless stream of meta-batches, from number `start` on."""
 
+    @abc.abstractmethod
     def scores(self, learner: keras.Model) -> list:
         """The learner's scores on fresh tasks, each with `to_dict` and one line as its text."""
 

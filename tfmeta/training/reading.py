@@ -64,7 +64,8 @@ class Readings:
         try:
             yield stream.later(done) if done else dataset
         finally:
-            known[key] = done + max(0, int(batches_seen(learner.optimizer)) - before)
+            updates = max(0, int(batches_seen(learner.optimizer)) - before)
+            known[key] = done + updates // learner.updates_per_batch
 
 
 def fit_arguments(x: Any, args: tuple, kwargs: dict) -> dict[str, Any]:
@@ -122,7 +123,8 @@ def set_modes(callbacks: Any, names: list[str]) -> None:
                 f"a callback must watch what is reported: {', '.join(names)}, each also with val_ before it. "
                 f"Received: {type(callback).__name__} with monitor={callback.monitor!r}"
             )
-        callback.mode = "max" if "accuracy" in callback.monitor else "min"
+        more = any(word in callback.monitor for word in ("accuracy", "reward"))
+        callback.mode = "max" if more else "min"
 
 
 def check_end(dataset: Any, name: str, steps_name: str, steps: int | None) -> None:

@@ -59,6 +59,8 @@ class Shell(keras.Model, abc.ABC):
         Finn et al. (2017), algorithm 2. https://arxiv.org/abs/1703.03400
     """
 
+    updates_per_batch = 1  # steps of the optimizer for one batch of `fit`
+
     def __init__(self, networks: Sequence[keras.Model], name: str | None = None):
         threads.prefer_tasks()
         super().__init__(name=name)
@@ -230,9 +232,9 @@ class Shell(keras.Model, abc.ABC):
     # -- saving ----------------------------------------------------------------------------------------------------
     def options(self) -> dict[str, Any]:
         """The constructor's arguments as they are now."""
-        names = _arguments(type(self))
         # Keras has an attribute `loss` of its own, which `compile` sets.
-        found = {name: getattr(self, "loss_function" if name == "loss" else name) for name in names}
+        kept = {name: "loss_function" if name == "loss" else name for name in _arguments(type(self))}
+        found = {name: getattr(self, attribute) for name, attribute in kept.items()}
         return {name: list(value) if isinstance(value, list | tuple) else value for name, value in found.items()}
 
     def get_config(self):
@@ -311,9 +313,8 @@ class Shell(keras.Model, abc.ABC):
         except (OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError):
                 raise
-            n = sum(network.count_params() for network in self._networks)
-            names = ", ".join(repr(network.name) for network in self._networks)
+            names = ", ".join(f"{network.name!r} of {network.count_params()} parameters" for network in self._networks)
             raise ValueError(
-                f"the weights must be those of this learner's architecture, {n} parameters in {names}. "
+                f"the weights must be those of this learner's architecture, {names}. "
                 f"Received: filepath={str(filepath)!r} ({error})"
             ) from error

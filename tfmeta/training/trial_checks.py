@@ -75,17 +75,58 @@ def check_tasks(tasks: Any, environment: Environment) -> int:
         wanted = _spec(environment)
     try:
         tf.nest.assert_same_structure(wanted, tasks)
-        found = tf.nest.map_structure(tf.convert_to_tensor, tasks)
+        found = tf.nest.map_structure(_as_spec, tasks)
         pairs = list(zip(tf.nest.flatten(found), tf.nest.flatten(wanted), strict=True))
         fits = all(t.dtype == s.dtype and t.shape.is_compatible_with(s.shape) for t, s in pairs)
         numbers = {t.shape[0] for t, _ in pairs}
-    except (TypeError, ValueError):
-        fits, numbers = False, ()
-    if not fits or len(numbers) != 1 or None in numbers:
-        shown = tf.nest.map_structure(lambda t: f"{getattr(t, 'dtype', '')}{getattr(t, 'shape', t)}", tasks)
-        expected = tf.nest.map_structure(lambda s: f"{s.dtype.name}{list(s.shape)}", wanted)
+    except (TypeError, ValueError, IndexError):
+        fits, numbers = False, set()
+    if not fits or len(numbers) != 1 or None in numbers or 0 in numbers:
         raise ValueError(
-            f"tasks must be a meta-batch of {environment!r} of a known size, {expected}, such as "
-            f"tfmeta.tasks.task_stream makes. Received: {shown}"
+            f"tasks must be a meta-batch of {environment!r} of a known size, {_in_words(wanted)}, such as "
+            f"tfmeta.tasks.task_stream makes. Received: {_in_words(tasks)}"
         )
     return numbers.pop()
+
+
+def as_task_dataset(given: Any, environment: Environment, name: str) -> tf.data.Dataset:
+    """A dataset of meta-batches of tasks, checked by its types and shapes.
+
+    Args:
+        given: such a dataset, or one meta-batch.
+        environment: whose tasks they should be.
+        name: the argument's name, for the message.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        ValueError: if it holds anything else.
+    """
+    try:
+        if isinstance(given, tf.data.Dataset):
+            check_tasks(given.element_spec, environment)
+            return given
+        check_tasks(given, environment)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a dataset of tasks: {error}") from error
+    return tf.data.Dataset.from_tensors(given)
+
+
+def _as_spec(value: Any) -> tf.TensorSpec:
+    if not isinstance(value, tf.TensorSpec):
+        value = tf.convert_to_tensor(value)
+    return tf.TensorSpec(value.shape, value.dtype)
+
+
+def _in_words(tasks: Any) -> str:
+    def one(value):
+        if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+            return type(value).__name__
+        return f"{tf.as_dtype(value.dtype).name}{list(value.shape)}"
+
+    try:
+        found = tf.nest.map_structure(one, tasks)
+    except (TypeError, ValueError):
+        return type(tasks).__name__
+    return str(found).replace("'", "")

@@ -59,11 +59,11 @@ def load_agent(run: Path) -> keras.Model:
     command.begin_work()
     import keras
 
-    import tfmeta  # noqa: F401  Keras must know the classes
+    from tfmeta.algorithms.rl2 import RL2  # noqa: F401  Keras must know the class
     from tfmeta.machine import files
 
     files.check_sum(path)
-    return keras.models.load_model(path)
+    return keras.models.load_model(path, safe_mode=True)
 
 
 def evaluate(run: Path, n_episodes: int | None, trials: int | None, seed: int | None) -> None:
@@ -109,15 +109,15 @@ def plot(run: Path, n_episodes: int | None, out: Path, seed: int | None, *, forc
     if not force and (there := [path for path in paths.values() if path.exists()]):
         raise FileExistsError(f"{there[0]} exists and is not overwritten; say --force to replace it")
     learner = load_agent(run)
-    from tfmeta import exploration
     from tfmeta.app.pictures import save
     from tfmeta.evaluation import evaluate_agent
+    from tfmeta.exploration import rules_for
     from tfmeta.plotting import plot_trials
 
     environment, n_episodes = learner.environment, learner.n_episodes if n_episodes is None else n_episodes
     options = {"n_episodes": n_episodes, "trials": 2000, "seed": TEST_SEED if seed is None else seed}
     scores = [evaluate_agent(learner, **options)]
-    scores += [evaluate_agent(agent, environment, **options) for agent in exploration.rules_for(environment)]
+    scores += [evaluate_agent(agent, environment, **options) for agent in rules_for(environment)]
     out.mkdir(parents=True, exist_ok=True)
     drawn = [
         save(plot_trials(scores, quantity=quantity), path, force=force)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tfmeta.app.nearest import did_you_mean
+from tfmeta.app.task_runs import TaskSettings
 
 if TYPE_CHECKING:  # imported when there is work to do, see tfmeta/machine/command.py
     import keras
@@ -83,7 +84,7 @@ METHODS: dict[str, Callable[[RegressionSettings], keras.Model]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class RegressionSettings:
+class RegressionSettings(TaskSettings):
     """Settings of a training on regression tasks.
 
     Args:
@@ -157,27 +158,6 @@ class RegressionSettings:
     def inner_loop(self) -> dict[str, Any]:
         """The arguments that learners with an inner loop have in common."""
         return {name: getattr(self, name) for name in ("inner_lr", "inner_steps", "eval_inner_steps")}
-
-    @property
-    def steps(self) -> int:
-        """Outer steps in all."""
-        return self.epochs * self.steps_per_epoch
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON."""
-        return dataclasses.asdict(self) | {"hidden": list(self.hidden)}
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> RegressionSettings:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            ValueError: if a field is unknown or a value is out of range.
-        """
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(fields) - set(known)):
-            raise ValueError(f"settings must be among {', '.join(known)}. Received: {', '.join(unknown)}")
-        return cls(**fields)
 
     def build(self) -> keras.Model:
         """The learner, compiled; initial weights come from Keras's seed."""

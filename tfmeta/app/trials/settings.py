@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfmeta.app.nearest import did_you_mean
+from tfmeta.app.task_runs import TaskSettings
 
 if TYPE_CHECKING:  # imported when there is work to do, see tfmeta/machine/command.py
     import keras
@@ -45,7 +46,7 @@ METHODS = ("rl2",)
 
 
 @dataclasses.dataclass(frozen=True)
-class TrialSettings:
+class TrialSettings(TaskSettings):
     """Settings of the training of an agent.
 
     Args:
@@ -107,27 +108,6 @@ class TrialSettings:
                 raise ValueError(f"{field.name} must be a dictionary. Received: {field.name}={value!r}")
         if self.start is not None and not isinstance(self.start, str):
             raise ValueError(f"start must be a name or a folder. Received: start={self.start!r}")
-
-    @property
-    def steps(self) -> int:
-        """Rounds of play in all."""
-        return self.epochs * self.steps_per_epoch
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields, ready for JSON."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> TrialSettings:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            ValueError: if a field is unknown or a value is out of range.
-        """
-        known = [field.name for field in dataclasses.fields(cls)]
-        if unknown := sorted(set(fields) - set(known)):
-            raise ValueError(f"settings must be among {', '.join(known)}. Received: {', '.join(unknown)}")
-        return cls(**fields)
 
     def with_options(self, given: dict[str, Any]) -> TrialSettings:
         """These settings with others, each by its name a field of theirs, or for the environment or the learner.
@@ -195,7 +175,7 @@ def _weights_of(start: str, learner: keras.Model) -> list:
     from tfmeta.app.pretrained import load_pretrained, pretrained_names
 
     if (path := Path(start) / "model.keras").is_file():
-        other = keras.models.load_model(path)
+        other = keras.models.load_model(path, safe_mode=True)
     elif start in pretrained_names():
         other = load_pretrained(start)
     else:
