@@ -58,6 +58,7 @@ class TrialSettings(TaskSettings):
         steps_per_epoch: rounds in an epoch.
         learning_rate: of Adam at the first step; it falls to 0 along a cosine.
         gradient_norm: the largest global norm of a gradient.
+        entropy_weight: of the learner, at the first step; it falls to 0 along a line, until four fifths are done.
         units: of the GRU.
         test_trials: of the final score.
         seed: of initial weights, tasks and play.
@@ -80,6 +81,7 @@ class TrialSettings(TaskSettings):
     steps_per_epoch: int = 30
     learning_rate: float = 3e-3
     gradient_norm: float = 1.0
+    entropy_weight: float = 0.05
     units: int = 64
     test_trials: int = 10_000
     seed: int = 0
@@ -119,7 +121,8 @@ class TrialSettings(TaskSettings):
 
         of_environment = {field.name for field in dataclasses.fields(self.make_environment())}
         own = {*inspect.signature(RL2.__init__).parameters} - {"self", "policy", "environment", "n_episodes", "seed"}
-        fields = {"n_episodes", "units", "gradient_norm", "test_trials", "start"}
+        fields = {"n_episodes", "units", "gradient_norm", "entropy_weight", "test_trials", "start"}
+        own -= fields
         known = sorted((of_environment | own | fields) - {"name"})
         if unknown := [name for name in given if name not in known]:
             raise ValueError(
@@ -145,12 +148,14 @@ class TrialSettings(TaskSettings):
         from tfmeta.networks.recurrent_policy import recurrent_policy
 
         environment = self.make_environment()
+        schedules = keras.optimizers.schedules
         policy = recurrent_policy(environment, units=self.units)
         learner = RL2(policy, environment, n_episodes=self.n_episodes, seed=self.seed, **self.options)
+        updates = self.steps * learner.updates_per_batch
+        learner.entropy_weight = schedules.PolynomialDecay(self.entropy_weight, max(1, 4 * updates // 5), 0.0)
         if self.start is not None:
             learner.set_weights(_weights_of(self.start, learner))
-        updates = self.steps * learner.n_epochs * learner.n_minibatches
-        rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, updates)
+        rate = schedules.CosineDecay(self.learning_rate, updates)
         learner.compile(optimizer=keras.optimizers.Adam(rate, global_clipnorm=self.gradient_norm))
         return learner
 
