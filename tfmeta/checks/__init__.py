@@ -13,6 +13,7 @@ from tfmeta.checks.bayes import bayesian_linear, gaussian_kl, sample_theta
 from tfmeta.checks.calibration import expected_calibration_error
 from tfmeta.checks.comparisons import paired_difference
 from tfmeta.checks.episodes import sample_episode
+from tfmeta.checks.exploration import returns, ucb1
 from tfmeta.checks.gradients import detect_assign, quadratic_meta_gradient
 from tfmeta.checks.heads import prototypical_head
 from tfmeta.checks.learned_updates import cell_update, preprocess
@@ -24,6 +25,7 @@ from tfmeta.checks.quiz import quiz
 from tfmeta.checks.record import progress
 from tfmeta.checks.repairs import repaired_step
 from tfmeta.checks.report import Result
+from tfmeta.checks.rollouts import rollout
 from tfmeta.checks.train_steps import prototypical_train_step
 from tfmeta.checks.updates import meta_sgd_update, reptile_update
 
@@ -51,6 +53,9 @@ __all__ = [
     "quiz",
     "repaired_step",
     "reptile_update",
+    "returns",
+    "rollout",
     "sample_episode",
     "sample_theta",
+    "ucb1",
 ]
