@@ -91,8 +91,8 @@ def test_the_command_line_trains_and_goes_on(tmp_path):
         (("--preset", "maml-sinusoids", "--n-way", 5), "trained on curves and takes"),
         (("--preset", "maml-sinusoids", "--set", "inner_clip_norm=1"), "Received: --set"),
         (("--resume", folder, "--epochs", 9), "resumed to its own 1 epochs"),
-        (("evaluate", folder), "this run has learned curves and is used in Python"),
-        (("plot", folder), "this run has learned curves and is used in Python"),
+        (("evaluate", folder), "this run has learned curves or trials and is used in Python"),
+        (("plot", folder), "this run has learned curves or trials and is used in Python"),
         (("predict", folder, "--support", folder, "--images", folder), "this run has learned curves"),
     ):
         refused = run(*(() if arguments[0] in ("evaluate", "plot", "predict") else ("train",)), *arguments)

@@ -29,7 +29,8 @@ def ended(tmp_path_factory):
     """A finished run on small bandits."""
     folder = tmp_path_factory.mktemp("trials") / "run"
     result = run(
-        "train", "--method", "rl2", "--dataset", "bandits", "--epochs", 2, "--steps-per-epoch", 1, "--meta-batch-size", 8,
+        "train", "--method", "rl2", "--dataset", "bandits", "--epochs", 2, "--steps-per-epoch", 1,
+        "--meta-batch-size", 8,
         "--set", "n_episodes=3", "--set", "units=4", "--set", "n_arms=3", "--set", "test_trials=20", "--set",
         "discount=0.9", "--run-dir", folder,
     )  # fmt: skip
@@ -91,9 +92,7 @@ def test_a_training_begins_with_the_weights_of_a_shorter_one(ended):
         np.testing.assert_array_equal(mine, theirs)
     with pytest.raises(ValueError, match="start must have the same architecture"):
         tiny(**(fields | {"units": 5})).build()
-    with pytest.raises(
-        ValueError, match="start must be a finished run folder or a pretrained agent. Received: start='x'"
-    ):
+    with pytest.raises(ValueError, match="start must be a finished run folder or a pretrained agent"):
         tiny(start="x").build()
 
 

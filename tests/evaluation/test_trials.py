@@ -41,10 +41,10 @@ def test_a_score_is_the_mean_of_the_trials_that_one_can_play_oneself():
     sums = rewards.sum(axis=1)
     assert score.reward == pytest.approx(sums.mean())
     assert score.standard_error == pytest.approx(sums.std(ddof=1) / math.sqrt(3000))
-    np.testing.assert_allclose(score.per_step, rewards.mean(axis=0))
-    np.testing.assert_allclose(score.per_step_error, rewards.std(axis=0, ddof=1) / math.sqrt(3000))
-    np.testing.assert_allclose(score.regret, [(k + 1) * best.mean() - rewards[:, : k + 1].sum() / 3000 for k in range(4)],
-                               rtol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(score.per_step, rewards.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(score.per_step_error, rewards.std(axis=0, ddof=1) / math.sqrt(3000), rtol=1e-4)
+    regret = [(k + 1) * best.mean() - rewards[:, : k + 1].sum() / 3000 for k in range(4)]
+    np.testing.assert_allclose(score.regret, regret, rtol=1e-4)
     np.testing.assert_array_equal(score.distinct, [1, 2, 3, 3])
     np.testing.assert_array_equal(score.sums, sums)
 
