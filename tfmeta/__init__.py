@@ -16,7 +16,7 @@ else:
 
     require_tensorflow()
 
-    from tfmeta import checks, datasets, evaluation, functional, networks, notebook, plotting, tasks
+    from tfmeta import checks, datasets, evaluation, exploration, functional, networks, notebook, plotting, tasks
     from tfmeta.algorithms.alpaca import BayesianLinearRegressor
     from tfmeta.algorithms.anil import ANIL
     from tfmeta.algorithms.boil import BOIL
@@ -89,6 +89,7 @@ __all__ = [
     "episodes_from",
     "evaluate",
     "evaluation",
+    "exploration",
     "functional",
     "load_pretrained",
     "mean_over_seeds",
