@@ -19,6 +19,7 @@ FIGURES = {
     "08": {"rates", "cka", "methods"},
     "09": {"accuracy-vs-step", "shots", "interactive"},
     "10": {"rates", "gain", "waves"},
+    "12": {"problem", "reward", "belief", "horizon"},
     "14": {"protocols", "methods", "accuracy-vs-time", "shots"},
 }
 CHECKED = {
@@ -34,6 +35,7 @@ CHECKED = {
     "09": {"prototypical_head"},
     "10": {"cell_update", "preprocess"},
     "11": {"bayesian_linear", "sample_theta", "gaussian_kl", "expected_calibration_error"},
+    "12": {"rollout", "returns", "ucb1"},
     "14": {"paired_difference"},
 }
 # Notebooks with a slider, an extra below a figure that is always drawn.
@@ -65,7 +67,7 @@ def test_skeleton(path, notebook):
     headings = re.findall(r"^## (.+)$", prose(notebook), re.MULTILINE)
     assert headings[:2] == ["Setup", "The problem in one figure"]
     assert headings[-4:] == ["Exercises", "Quiz", "What we checked", "References"]
-    if path.name[:2] in ("03", "04", "05", "06", "07", "08", "09", "10", "14"):
+    if path.name[:2] in ("03", "04", "05", "06", "07", "08", "09", "10", "12", "14"):
         assert headings.index("Train") < headings.index("Evaluate") < headings.index("Exercises")
     assert "What did not work" in prose(notebook)
 
