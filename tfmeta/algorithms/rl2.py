@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tfmeta.core.policy_gradients import clipped_surrogate, generalised_advantages
+from tfmeta.core.policy_gradients import clipped_surrogate, discounted_returns, generalised_advantages
 from tfmeta.core.trials import Agent
 from tfmeta.core.validation import check_flags, check_fraction, check_number, check_sizes
 from tfmeta.training.randomness import batches_seen
@@ -57,7 +57,7 @@ class RL2(TrialLearner):
         clip: of PPO's ratio.
         entropy_weight: what an undecided policy is worth, in standardised advantages for each nat; a number, or a
             schedule of Keras of the optimizer's step. A policy that decides too early never learns to explore.
-        value_weight: weight of the value's squared error.
+        value_weight: weight of the value's squared error, as a share of the variance of the returns.
         n_epochs: how often a round of play is learned from.
         n_minibatches: into which its trials are divided, each for one step of the optimizer.
         seed: of the play, with the optimizer's step: a run that is resumed goes on as if it had not stopped.
@@ -145,15 +145,17 @@ class RL2(TrialLearner):
             values: what the policy expected before each action, `[n_trials, n_steps]`.
 
         Returns:
-            Advantages with mean 0 and deviation 1 over the round, and what the values should have been, each
-            `[n_trials, n_steps]`.
+            Advantages with mean 0 and deviation 1 over the round, and what the values should have been, the discounted
+            rewards to go, each `[n_trials, n_steps]`.
 
         References:
             Schulman et al. (2017), equation 11. https://arxiv.org/abs/1707.06347
         """
         advantages = generalised_advantages(rewards, values, discount=self.discount, decay=self.decay)
         spread = tf.math.reduce_std(advantages) + 1e-8
-        return (advantages - tf.reduce_mean(advantages)) / spread, advantages + values
+        # Values learn from whole returns: by steps of `decay` they would take as many rounds as a trial is long.
+        returns = discounted_returns(rewards, self.discount)
+        return (advantages - tf.reduce_mean(advantages)) / spread, returns
 
     def losses_of(self, seen, actions, log_probs, advantages, returns) -> dict[str, tf.Tensor]:
         """The terms of PPO's objective on whole trials, played again from the state's beginning.
@@ -178,7 +180,9 @@ class RL2(TrialLearner):
         surrogate = tf.reduce_mean(
             clipped_surrogate(spaces.log_prob(outputs, actions), log_probs, advantages, self.clip)
         )
-        value_loss = tf.reduce_mean((values[..., 0] - returns) ** 2)
+        # As a share of their variance: returns of long trials are large, and would leave the policy no gradient.
+        spread = tf.math.reduce_variance(returns) + 1e-8
+        value_loss = tf.reduce_mean((values[..., 0] - returns) ** 2) / spread
         entropy = tf.reduce_mean(spaces.entropy(outputs))
         weight = self.entropy_weight
         weight = weight(self.optimizer.iterations) if callable(weight) else weight
