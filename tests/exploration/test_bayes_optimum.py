@@ -81,6 +81,7 @@ def test_states_are_counted_one_by_one(n_arms, n_pulls):
     assert n_states(n_arms, n_pulls) == sum(sum(map(sum, way)) < n_pulls for way in ways)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_arms", "n_pulls"), [(2, 10), (5, 10), (10, 6)])
 def test_the_agent_is_worth_the_value(n_arms, n_pulls):
     won = totals(bayes_optimal(n_arms, n_pulls), n_arms, n_pulls, 20_000)

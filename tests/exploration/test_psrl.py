@@ -133,6 +133,7 @@ def totals(agent, environment, n_trials, n_episodes, seed=0):
     return [t.numpy() for t in rewards()]
 
 
+@pytest.mark.slow
 @both
 def test_it_beats_chance_and_nobody_beats_who_knows_the_task(rule):
     environment = TabularMDPs(n_states=4, n_actions=3, horizon=4)
@@ -158,6 +159,7 @@ def test_permuted_actions_are_worth_the_same(rule):
     assert abs(first - other) <= 4 * math.hypot(its_error, other_error)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("n_trials", [1, 5])
 def test_it_runs_in_a_graph_that_does_not_know_the_number_of_trials(rule, n_trials):

@@ -66,7 +66,8 @@ def psrl(n_states: int, n_actions: int, horizon: int, prior_mean: float = 1.0) -
         https://arxiv.org/abs/1306.0940
 
     Note:
-        The figures for PSRL in table 2 of Duan et al. (2016) are those of `prior_mean=0`, with which it wins more.
+        With `prior_mean=0` it wins what Duan et al. (2016), section 3.2, say of PSRL. With 1 it wins less in 10 and 25
+        episodes: it hopes for more of what it never tried.
     """
     return _planning_agent((n_states, n_actions, horizon), prior_mean, sampled_mdp, "PSRL")
 
