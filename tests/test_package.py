@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 import tfmeta
-from tfmeta import datasets, functional, networks
+from tfmeta import datasets, exploration, functional, networks, tasks
 
 PACKAGE = Path(tfmeta.__file__).parent
 MODULES = {m.name: importlib.import_module(m.name) for m in pkgutil.walk_packages(tfmeta.__path__, "tfmeta.")}
@@ -47,7 +47,7 @@ def public_objects():
 
 
 def exported_objects():
-    for module in (tfmeta, datasets, functional, networks):
+    for module in (tfmeta, datasets, exploration, functional, networks, tasks):
         own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
         for name in getattr(module, "__all__", own):
             thing = getattr(module, name)

@@ -57,7 +57,7 @@ class RL2(TrialLearner):
         clip: of PPO's ratio.
         entropy_weight: what an undecided policy is worth, in standardised advantages for each nat; a number, or a
             schedule of Keras of the optimizer's step. A policy that decides too early never learns to explore.
-        value_weight: weight of the value's squared error, as a share of the variance of the returns.
+        value_weight: weight of the value's squared error, in the units of a reward per step.
         n_epochs: how often a round of play is learned from.
         n_minibatches: into which its trials are divided, each for one step of the optimizer.
         seed: of the play, with the optimizer's step: a run that is resumed goes on as if it had not stopped.
@@ -96,6 +96,15 @@ class RL2(TrialLearner):
     label = property(lambda self: self._given_name or "RL^2", doc="The user's name for it, or the method's.")
     updates_per_batch = property(lambda self: self.n_epochs * self.n_minibatches, doc="Optimizer steps a round.")
 
+    @property
+    def value_scale(self) -> float:
+        """The sum of the discounts of a trial: the value head gives a mean reward per step, which this multiplies.
+
+        Returns of long trials are large. A head that gave them itself would need as many steps to reach them, and its
+        errors would leave the policy no share of the gradient. So a policy can go on with longer trials.
+        """
+        return sum(self.discount**t for t in range(self.n_steps))
+
     # -- play ----------------------------------------------------------------------------------------------------------
     def agent(self, *, greedy: bool = False) -> Agent:
         """The agent as it is now, to play with.
@@ -128,7 +137,7 @@ class RL2(TrialLearner):
             outputs = outputs[:, 0]
             chosen = tf.argmax(outputs, -1, tf.int32) if greedy else actions.sample(outputs, key)
             log_prob = actions.log_prob(outputs, chosen)
-            return chosen, Memory(states, memory.before, seen, log_prob, values[:, 0, 0])
+            return chosen, Memory(states, memory.before, seen, log_prob, self.value_scale * values[:, 0, 0])
 
         def learn(memory, chosen, rewards, dones):
             told = [actions.encode(chosen), rewards[:, None], tf.cast(dones, tf.float32)[:, None]]
@@ -180,9 +189,7 @@ class RL2(TrialLearner):
         surrogate = tf.reduce_mean(
             clipped_surrogate(spaces.log_prob(outputs, actions), log_probs, advantages, self.clip)
         )
-        # As a share of their variance: returns of long trials are large, and would leave the policy no gradient.
-        spread = tf.math.reduce_variance(returns) + 1e-8
-        value_loss = tf.reduce_mean((values[..., 0] - returns) ** 2) / spread
+        value_loss = tf.reduce_mean((values[..., 0] - returns / self.value_scale) ** 2)
         entropy = tf.reduce_mean(spaces.entropy(outputs))
         weight = self.entropy_weight
         weight = weight(self.optimizer.iterations) if callable(weight) else weight

@@ -68,8 +68,8 @@ def bayes_optimal_reward(n_arms: int, n_pulls: int) -> float:
         ValueError: if a number is not positive, or there are more than 3,000,000 states.
 
     References:
-        Bellman (1956), "A Problem in the Sequential Design of Experiments". https://www.jstor.org/stable/25048278
-        Duff (2002), "Optimal Learning", chapter 1. https://scholarworks.umass.edu/dissertations/AAI3039353
+        Bellman (1956), "A Problem in the Sequential Design of Experiments". Duan et al. (2016), table 1.
+        https://arxiv.org/abs/1611.02779
     """
     _check(n_arms, n_pulls)
     return _solve(min(n_arms, n_pulls), n_pulls).value
@@ -157,7 +157,8 @@ def bayes_optimal(n_arms: int, n_pulls: int) -> Agent:
         ValueError: if a number is not positive, or there are more than 3,000,000 states.
 
     References:
-        Bellman (1956), "A Problem in the Sequential Design of Experiments". https://www.jstor.org/stable/25048278
+        Bellman (1956), "A Problem in the Sequential Design of Experiments". Duan et al. (2016), table 1.
+        https://arxiv.org/abs/1611.02779
     """
     _check(n_arms, n_pulls)
     solution = _solve(min(n_arms, n_pulls), n_pulls)

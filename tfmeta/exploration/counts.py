@@ -256,7 +256,7 @@ def thompson(n_arms: int) -> Agent:
         ValueError: if there is no arm.
 
     References:
-        Thompson (1933); Chapelle, Li (2011), algorithm 2.
+        Thompson (1933); Chapelle, Li (2011).
         https://doi.org/10.1093/biomet/25.3-4.285, https://papers.nips.cc/paper/4321-an-empirical-evaluation-of-thompson-sampling
     """
     return counting_agent(n_arms, posterior_draw, "Thompson")
@@ -275,7 +275,7 @@ def optimistic_thompson(n_arms: int) -> Agent:
         ValueError: if there is no arm.
 
     References:
-        May et al. (2012), "Optimistic Bayesian Sampling in Contextual-Bandit Problems", section 3.
+        May et al. (2012), "Optimistic Bayesian Sampling in Contextual-Bandit Problems".
         https://jmlr.org/papers/v13/may12a.html
     """
     return counting_agent(

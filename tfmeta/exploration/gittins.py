@@ -36,8 +36,8 @@ def gittins_indices(n_pulls: int, discount: float = 1.0) -> np.ndarray:
         ValueError: if `n_pulls` is not from 1 to 200, or `discount` not above 0 and at most 1.
 
     References:
-        Gittins (1979), "Bandit Processes and Dynamic Allocation Indices", section 3; Gittins, Glazebrook, Weber (2011),
-        "Multi-armed Bandit Allocation Indices", chapters 2 and 8.
+        Gittins (1979), "Bandit Processes and Dynamic Allocation Indices"; Gittins, Glazebrook, Weber (2011),
+        "Multi-armed Bandit Allocation Indices".
         https://doi.org/10.1111/j.2517-6161.1979.tb01068.x, https://doi.org/10.1002/9780470980033
     """
     check_sizes(n_pulls=n_pulls)
@@ -89,7 +89,7 @@ def gittins(n_arms: int, n_pulls: int) -> Agent:
         ValueError: if there is no arm, or `n_pulls` is not from 1 to 200.
 
     References:
-        Gittins (1979), section 3; Duan et al. (2016), table 1.
+        Gittins (1979); Duan et al. (2016), table 1.
         https://doi.org/10.1111/j.2517-6161.1979.tb01068.x, https://arxiv.org/abs/1611.02779
     """
     indices = gittins_indices(n_pulls)

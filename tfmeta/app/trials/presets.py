@@ -13,9 +13,9 @@ _SMALLER = (
 
 TRIALS: dict[str, TaskPreset] = {
     "rl2-bandits-10": TaskPreset(
-        TrialSettings(n_episodes=10, epochs=10, steps_per_epoch=25, environment_options={"n_arms": 5}),
+        TrialSettings(n_episodes=10, epochs=10, steps_per_epoch=30, environment_options={"n_arms": 5}),
         _DUAN,
-        (*_SMALLER, "250 rounds of 10,000 pulls instead of 500 of 250,000"),
+        (*_SMALLER, "300 rounds of 10,000 pulls instead of 500 of 250,000"),
     ),
     "rl2-bandits-25": TaskPreset(
         TrialSettings(
@@ -23,7 +23,7 @@ TRIALS: dict[str, TaskPreset] = {
             epochs=10,
             steps_per_epoch=20,
             learning_rate=2e-3,
-            entropy_weight=0.03,
+            entropy_weight=0.02,
             environment_options={"n_arms": 5},
             start="rl2-bandits-10",
         ),
@@ -33,32 +33,32 @@ TRIALS: dict[str, TaskPreset] = {
     "rl2-bandits-100": TaskPreset(
         TrialSettings(
             n_episodes=100,
-            meta_batch_size=500,
-            epochs=20,
-            steps_per_epoch=15,
-            learning_rate=1e-3,
-            entropy_weight=0.02,
+            epochs=40,
+            steps_per_epoch=10,
+            learning_rate=5e-4,
+            entropy_weight=0.005,
             environment_options={"n_arms": 5},
             start="rl2-bandits-25",
-            options={"decay": 0.9},
+            options={"n_epochs": 2, "n_minibatches": 2},
         ),
         _DUAN,
-        (*_SMALLER, "begins with the agent of 25 pulls; 300 rounds of 50,000 pulls"),
+        (*_SMALLER, "begins with the agent of 25 pulls; 400 rounds of 100,000 pulls"),
     ),
     "rl2-informative": TaskPreset(
-        TrialSettings(environment="informative-bandits", n_episodes=5, epochs=10, steps_per_epoch=30),
+        TrialSettings(
+            environment="informative-bandits",
+            n_episodes=5,
+            epochs=10,
+            steps_per_epoch=30,
+            entropy_weight=0.1,
+            environment_options={"n_arms": 6},
+            options={"decay": 0.9},
+        ),
         "Wang et al. (2016), section 3.1. https://arxiv.org/abs/1611.05763",
-        ("the arms' pays are our own", "PPO and a GRU instead of A2C and an LSTM"),
+        ("the number of arms and what they pay are our own", "PPO and a GRU instead of A2C and an LSTM"),
     ),
     "rl2-mdps-10": TaskPreset(
-        TrialSettings(
-            environment="mdps",
-            n_episodes=10,
-            meta_batch_size=500,
-            epochs=15,
-            steps_per_epoch=20,
-            options={"decay": 0.3},
-        ),
+        TrialSettings(environment="mdps", n_episodes=10, meta_batch_size=500, epochs=15, steps_per_epoch=20),
         "Duan et al. (2016), section 3.2. https://arxiv.org/abs/1611.02779",
         (*_SMALLER, "300 rounds of 50,000 steps"),
     ),
