@@ -8,7 +8,14 @@ import pytest
 import tensorflow as tf
 
 from tfmeta.core.forward import values
-from tfmeta.core.trajectories import action_log_probs, mean_of_others, return_objective, sample_trajectories, up_to_end
+from tfmeta.core.trajectories import (
+    action_log_probs,
+    mean_of_others,
+    policy_inputs,
+    return_objective,
+    sample_trajectories,
+    up_to_end,
+)
 from tfmeta.tasks.bandits import BernoulliBandits
 from tfmeta.tasks.navigation import Navigation2D
 from tfmeta.tasks.tabular_mdps import TabularMDPs
@@ -191,7 +198,7 @@ def policy(inputs, outputs):
 
 @pytest.mark.parametrize("env", [BernoulliBandits(3), TabularMDPs(4, 3, 5), Navigation2D(6)])
 def test_trajectories_are_episodes_of_the_policy(env):
-    net = policy(env.observation_size, env.actions.n_outputs)
+    net = policy(max(1, env.observation_size), env.actions.n_outputs)
     task = tf.nest.map_structure(lambda t: t[0], env.sample_tasks(1, KEY))
     params = values(net.trainable_variables)
     found = sample_trajectories(net, params, env, task, 7, KEY)
@@ -204,17 +211,17 @@ def test_trajectories_are_episodes_of_the_policy(env):
         np.testing.assert_array_equal(a, b)
     log_probs = action_log_probs(net, params, env.actions, found)
     for i, t in ((0, 0), (6, env.episode_length - 1)):
-        outputs = net(found.observations[i, t][None])
+        outputs = net(policy_inputs(found.observations[i, t][None]))
         np.testing.assert_allclose(
             log_probs[i, t], env.actions.log_prob(outputs, found.actions[i, t][None])[0], rtol=1e-5
         )
 
 
 def test_what_is_played_follows_the_parameters_that_are_given():
-    net, env = policy(0, 2), BernoulliBandits(2)
+    net, env = policy(1, 2), BernoulliBandits(2)
     task = tf.constant([0.0, 1.0])
     for arm in (0, 1):
-        params = [tf.zeros([0, 2]), 20.0 * tf.one_hot(arm, 2)]
+        params = [tf.zeros([1, 2]), 20.0 * tf.one_hot(arm, 2)]
         found = sample_trajectories(net, params, env, task, 30, KEY)
         np.testing.assert_array_equal(found.actions, np.full((30, 1), arm))
         np.testing.assert_array_equal(found.rewards, np.full((30, 1), float(arm)))

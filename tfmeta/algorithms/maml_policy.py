@@ -13,7 +13,13 @@ import tensorflow as tf
 
 from tfmeta.core import inner_loop
 from tfmeta.core.forward import Tensors, values
-from tfmeta.core.trajectories import SURROGATES, action_log_probs, return_objective, sample_trajectories
+from tfmeta.core.trajectories import (
+    SURROGATES,
+    action_log_probs,
+    policy_inputs,
+    return_objective,
+    sample_trajectories,
+)
 from tfmeta.core.trials import Environment, fold_in
 from tfmeta.core.updates import sgd
 from tfmeta.core.validation import check_number, check_sizes, check_steps
@@ -35,7 +41,8 @@ class MAMLPolicy(Shell):
 
     Args:
         policy: any built Keras model of observations `[batch, observation_size]` to `[batch, actions.n_outputs]`: the
-            logits of `Discrete`, means and log deviations of `Box`.
+            logits of `Discrete`, means and log deviations of `Box`. Where there is nothing to see, as with bandits, it
+            is given a constant 1, `[batch, 1]`.
         environment: the distribution of tasks.
         inner_lr: alpha, the size of an inner step on the *mean* return of a step: that of an episode over
             `episode_length`.
@@ -186,7 +193,7 @@ class MAMLPolicy(Shell):
             lambda task: self.adapted(params, task, _key(tf.constant(seed, tf.int64), 2), self.eval_inner_steps).params,
             autograph=False,
         )(tf.nest.map_structure(tf.convert_to_tensor, task))
-        return copies.copy_model(self.policy, found, tf.zeros([1, self.environment.observation_size]))
+        return copies.copy_model(self.policy, found, policy_inputs(tf.zeros([1, self.environment.observation_size])))
 
     # -- data --------------------------------------------------------------------------------------------------------
     def fit(self, x=None, *args, **kwargs):
@@ -243,12 +250,12 @@ def _key(number: tf.Tensor, use: int) -> tf.Tensor:
 
 
 def _check_policy(policy: keras.Model, environment: Environment) -> None:
-    given, wanted = environment.observation_size, environment.actions.n_outputs
+    seen, wanted = policy_inputs(tf.zeros([1, environment.observation_size])), environment.actions.n_outputs
     try:
-        shape = tuple(policy(tf.zeros([1, given])).shape)
+        shape = tuple(policy(seen).shape)
     except Exception as error:  # whatever a layer of anybody's raises
         raise ValueError(
-            f"policy must take observations [batch, {given}] of the environment. "
+            f"policy must take observations [batch, {seen.shape[-1]}] of the environment. "
             f"Received: policy={policy.name!r}, which says: {error}"
         ) from error
     if shape != (1, wanted):

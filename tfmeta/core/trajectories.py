@@ -50,13 +50,27 @@ def up_to_end(dones: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
     return tf.cast(tf.cumsum(tf.cast(dones, tf.int32), axis=1, exclusive=True) == 0, dtype)
 
 
+def policy_inputs(observations: tf.Tensor) -> tf.Tensor:
+    """What a policy is given: the observations, or a constant 1 where there is nothing to see.
+
+    TensorFlow's fused layers end the whole process where a matrix has no columns.
+
+    Args:
+        observations: `[..., observation_size]`.
+
+    Returns:
+        `[..., max(1, observation_size)]`.
+    """
+    return observations if observations.shape[-1] else tf.ones([*tf.unstack(tf.shape(observations)[:-1]), 1])
+
+
 def sample_trajectories(
     policy: keras.Model, params: Tensors, environment: Environment, task, n_trajectories: int, key: tf.Tensor
 ) -> Trajectories:
     """Let a policy play one episode in each of several copies of a task. No gradient flows into what is played.
 
     Args:
-        policy: of observations `[batch, observation_size]` to the outputs of `environment.actions`.
+        policy: of `policy_inputs` `[batch, max(1, observation_size)]` to the outputs of `environment.actions`.
         params: theta, tensors.
         environment: whose task it is.
         task: a nest of tensors without a leading axis.
@@ -73,7 +87,7 @@ def sample_trajectories(
     size = environment.observation_size
 
     def act(memory, observation, key):
-        outputs = forward(policy, params, observation, training=False)
+        outputs = forward(policy, params, policy_inputs(observation), training=False)
         return environment.actions.sample(tf.cast(outputs, tf.float32), key), observation
 
     agent = Agent(lambda n: tf.zeros([n, size]), act, lambda memory, *_: memory)
@@ -101,7 +115,7 @@ def action_log_probs(
     References:
         Williams (1992), section 4. https://doi.org/10.1007/BF00992696
     """
-    seen, taken = trajectories.observations, trajectories.actions
+    seen, taken = policy_inputs(trajectories.observations), trajectories.actions
     outputs = forward(policy, params, tf.reshape(seen, [-1, seen.shape[-1]]), training=False)
     outputs = tf.reshape(outputs, [*tf.unstack(tf.shape(seen)[:2]), outputs.shape[-1]])
     return actions.log_prob(outputs, tf.cast(taken, outputs.dtype) if taken.dtype.is_floating else taken)
