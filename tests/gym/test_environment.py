@@ -15,9 +15,10 @@ from tfmeta.core.actions import Box
 from tfmeta.core.trials import Environment, Moment
 from tfmeta.gym import TrialWrapper, as_gymnasium
 from tfmeta.tasks.bandits import BernoulliBandits, InformativeBandits
+from tfmeta.tasks.navigation import Navigation2D
 from tfmeta.tasks.tabular_mdps import MDP, TabularMDPs
 
-OURS = [BernoulliBandits(3), InformativeBandits(), TabularMDPs(4, 3, 5)]
+OURS = [BernoulliBandits(3), InformativeBandits(), TabularMDPs(4, 3, 5), Navigation2D(5)]
 
 
 class Walk(Environment):
@@ -53,7 +54,10 @@ def test_the_checker_finds_nothing():
 @pytest.mark.parametrize("ours", OURS)
 def test_spaces_are_those_of_the_environment(ours):
     env = as_gymnasium(ours)
-    assert env.action_space == gymnasium.spaces.Discrete(ours.actions.n)
+    if isinstance(ours, Navigation2D):
+        assert env.action_space == gymnasium.spaces.Box(-0.1, 0.1, (2,), np.float32)
+    else:
+        assert env.action_space == gymnasium.spaces.Discrete(ours.actions.n)
     assert env.observation_space.shape == (ours.observation_size,)
     assert env.observation_space.dtype == np.float32
 
