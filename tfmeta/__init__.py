@@ -25,6 +25,7 @@ else:
     from tfmeta.algorithms.lstm_meta_learner import LSTMMetaLearner
     from tfmeta.algorithms.maml import MAML
     from tfmeta.algorithms.maml_plus_plus import MAMLPlusPlus
+    from tfmeta.algorithms.maml_policy import MAMLPolicy
     from tfmeta.algorithms.matching import MatchingNetwork, cosine_attention
     from tfmeta.algorithms.meta_sgd import MetaSGD
     from tfmeta.algorithms.nearest_neighbour import NearestNeighbour
@@ -69,6 +70,7 @@ __all__ = [
     "LSTMMetaLearner",
     "MAMLEnsemble",
     "MAMLPlusPlus",
+    "MAMLPolicy",
     "MatchingNetwork",
     "MetaSGD",
     "NearestNeighbour",
