@@ -259,15 +259,15 @@ def test_a_policy_that_does_not_fit_is_refused():
 def test_data_that_are_no_tasks_are_refused():
     made = learner()
     for do in (made.fit, made.evaluate):
-        for data in (None, tf.zeros([3, 2]), [1]):
-            with pytest.raises(TypeError, match=r"x must be a tf.data.Dataset of tasks.* Received: x of type"):
+        for data in (None, tf.zeros([3, 4]), [1]):
+            with pytest.raises(ValueError, match=r"x must be a dataset of tasks: .*Navigation2D.* Received: "):
                 do(data)
         for tasks in (stream(BernoulliBandits(3)), stream(TabularMDPs()), tf.data.Dataset.from_tensors(tf.zeros([2]))):
-            with pytest.raises(ValueError, match=r"x must hold meta-batches of tasks of Navigation2D.* Received: x of"):
+            with pytest.raises(ValueError, match=r"x must be a dataset of tasks: .*Navigation2D.* Received: "):
                 do(tasks)
         with pytest.raises(ValueError, match=r"x is an endless stream: say steps"):
             do(stream())
-    with pytest.raises(ValueError, match=r"validation_data must hold meta-batches"):
+    with pytest.raises(ValueError, match=r"validation_data must be a dataset of tasks"):
         made.fit(stream(), steps_per_epoch=1, validation_data=stream(BernoulliBandits(3)).take(1))
     with pytest.raises(ValueError, match=r"a callback must watch what is reported"):
         made.fit(stream(), steps_per_epoch=1, callbacks=[keras.callbacks.EarlyStopping("accuracy")])

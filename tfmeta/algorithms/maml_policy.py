@@ -26,9 +26,9 @@ from tfmeta.core.validation import check_number, check_sizes, check_steps
 from tfmeta.training import copies, reading
 from tfmeta.training.network_checks import check_network
 from tfmeta.training.parallel import SCALAR, map_tasks
-from tfmeta.training.portable import portable
 from tfmeta.training.randomness import task_keys
 from tfmeta.training.shell import Shell
+from tfmeta.training.trial_checks import as_task_dataset
 
 
 @keras.saving.register_keras_serializable("tfmeta")
@@ -199,14 +199,11 @@ class MAMLPolicy(Shell):
     def fit(self, x=None, *args, **kwargs):
         """Keras's `fit` on a dataset of meta-batches of tasks; an endless stream is read on by later calls."""
         given = reading.fit_arguments(x, args, kwargs)
-        self._check_tasks(x, "x")
-        for callback in given.get("callbacks") or ():
-            if getattr(callback, "mode", None) == "auto" and "return" in str(getattr(callback, "monitor", None)):
-                callback.mode = "max"
+        x = as_task_dataset(x, self.environment, "x")
         reading.set_modes(given.get("callbacks"), list(self._trackers))
         reading.check_end(x, "x", "steps_per_epoch", given.get("steps_per_epoch"))
         if (validation := given.get("validation_data")) is not None:
-            self._check_tasks(validation, "validation_data")
+            given["validation_data"] = as_task_dataset(validation, self.environment, "validation_data")
             reading.check_end(validation, "validation_data", "validation_steps", given.get("validation_steps"))
         with self._readings.further(self, x) as rest:
             return super().fit(rest, **given)
@@ -214,34 +211,9 @@ class MAMLPolicy(Shell):
     def evaluate(self, x=None, *args, **kwargs):
         """Keras's `evaluate` on meta-batches of tasks: the returns before and after adaptation."""
         if not kwargs.get("_use_cached_eval_dataset"):  # which is the validation of `fit`, checked there
-            self._check_tasks(x, "x")
+            x = as_task_dataset(x, self.environment, "x")
             reading.check_end(x, "x", "steps", kwargs.get("steps"))
         return super().evaluate(x, *args, **kwargs)
-
-    def _check_tasks(self, dataset, name: str) -> None:
-        if not isinstance(dataset, tf.data.Dataset):
-            raise TypeError(
-                f"{name} must be a tf.data.Dataset of tasks, such as task_stream(environment, ...). "
-                f"Received: {name} of type {type(dataset).__name__}"
-            )
-        like = self.environment.sample_tasks(1, tf.zeros([2], tf.int64))
-        wanted = tf.nest.map_structure(lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), like)
-        try:
-            tf.nest.assert_same_structure(wanted, dataset.element_spec)
-            pairs = zip(tf.nest.flatten(wanted), tf.nest.flatten(dataset.element_spec), strict=True)
-            fits = all(spec.is_compatible_with(found) for spec, found in pairs)
-        except (TypeError, ValueError):
-            fits = False
-        if not fits:
-            raise ValueError(
-                f"{name} must hold meta-batches of tasks of {self.environment}, which are {wanted}. "
-                f"Received: {name} of {dataset.element_spec}"
-            )
-
-    def get_config(self):
-        """All constructor arguments, policy and environment as their own configuration."""
-        environment = portable(keras.saving.serialize_keras_object(self.environment))
-        return super().get_config() | {"environment": environment}
 
 
 def _key(number: tf.Tensor, use: int) -> tf.Tensor:

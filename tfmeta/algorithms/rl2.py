@@ -77,7 +77,7 @@ class RL2(TrialLearner):
 
     def __init__(
         self, policy, environment, *, n_episodes=10, discount=0.99, decay=0.3, clip=0.2, entropy_weight=0.01,
-        value_weight=0.5, n_epochs=4, n_minibatches=4, seed=0, name: str | None = None,
+        value_weight=5.0, n_epochs=4, n_minibatches=4, seed=0, name: str | None = None,
     ):  # fmt: skip
         check_sizes(n_epochs=n_epochs, n_minibatches=n_minibatches)
         check_fraction("discount", discount)

@@ -123,7 +123,7 @@ def set_modes(callbacks: Any, names: list[str]) -> None:
                 f"a callback must watch what is reported: {', '.join(names)}, each also with val_ before it. "
                 f"Received: {type(callback).__name__} with monitor={callback.monitor!r}"
             )
-        more = any(word in callback.monitor for word in ("accuracy", "reward"))
+        more = any(word in callback.monitor for word in ("accuracy", "reward", "return"))
         callback.mode = "max" if more else "min"
 
 

@@ -13,9 +13,9 @@ _SMALLER = (
 
 TRIALS: dict[str, TaskPreset] = {
     "rl2-bandits-10": TaskPreset(
-        TrialSettings(n_episodes=10, epochs=10, steps_per_epoch=30, environment_options={"n_arms": 5}),
+        TrialSettings(n_episodes=10, epochs=10, steps_per_epoch=25, environment_options={"n_arms": 5}),
         _DUAN,
-        (*_SMALLER, "300 rounds of 10,000 pulls instead of 500 of 250,000"),
+        (*_SMALLER, "250 rounds of 10,000 pulls instead of 500 of 250,000"),
     ),
     "rl2-bandits-25": TaskPreset(
         TrialSettings(
@@ -58,8 +58,17 @@ TRIALS: dict[str, TaskPreset] = {
         ("the number of arms and what they pay are our own", "PPO and a GRU instead of A2C and an LSTM"),
     ),
     "rl2-mdps-10": TaskPreset(
-        TrialSettings(environment="mdps", n_episodes=10, meta_batch_size=500, epochs=15, steps_per_epoch=20),
+        TrialSettings(
+            environment="mdps",
+            n_episodes=10,
+            meta_batch_size=500,
+            epochs=20,
+            steps_per_epoch=20,
+            learning_rate=2e-3,
+            entropy_weight=0.02,
+            options={"n_epochs": 3, "decay": 0.6},
+        ),
         "Duan et al. (2016), section 3.2. https://arxiv.org/abs/1611.02779",
-        (*_SMALLER, "300 rounds of 50,000 steps"),
+        (*_SMALLER, "400 rounds of 50,000 steps"),
     ),
 }
