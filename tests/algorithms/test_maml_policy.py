@@ -129,7 +129,28 @@ def test_an_inner_step_pulls_the_arm_that_pays_more_often():
         assert float(after) > float(before) + 0.1
 
 
+def test_a_task_of_ones_own_is_numbers_like_those_of_the_environment():
+    made = learner()
+    before = flat(values(made.policy.trainable_variables))
+    ends = [flat(made.adapt(task, seed=seed).weights) for task, seed in (([0.1, 0.2], 0), (tf.constant([0.1, 0.2]), 0))]
+    np.testing.assert_array_equal(*ends)
+    assert np.abs(ends[0] - before).max() > 0
+    assert np.abs(ends[0] - flat(made.adapt([0.1, 0.2], seed=1).weights)).max() > 0
+    np.testing.assert_array_equal(flat(values(made.policy.trainable_variables)), before)
+    for task in ([0.1], [0.1, 0.2, 0.3], [[0.1, 0.2]], None, "a", [0.1, float("nan")], {"x": [0.1, 0.2]}):
+        with pytest.raises(ValueError, match=r"task must be finite numbers like float32 \[2\]. Received: task="):
+            made.adapt(task)
+    with pytest.raises(ValueError, match=r"seed must be a whole number"):
+        made.adapt([0.1, 0.2], seed=-1)
+    several = learner(TabularMDPs(2, 2, 3))
+    task = (np.full((2, 2, 2), 0.5), [[1, 2], [3, 4]])
+    assert isinstance(several.adapt(task), keras.Model)
+    with pytest.raises(ValueError, match=r"like float32 \[2, 2, 2\], float32 \[2, 2\]. Received: task="):
+        several.adapt(task[:1])
+
+
 # ---- learning ------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_step_of_fit_is_the_mean_of_the_tasks_gradients(environment):
     made = learner(environment, inner_lr=0.3)
@@ -174,6 +195,7 @@ def test_the_returns_are_those_of_episodes_without_a_discount():
     assert found["loss"] == pytest.approx(0.5 * (2 - 2.0**-4) / 5, abs=0.01)
 
 
+@pytest.mark.slow
 def test_several_inner_steps_play_again_before_each():
     environment = Navigation2D(4)
     made, task = learner(environment, inner_steps=3, inner_lr=0.5), one_task(environment)
@@ -188,6 +210,7 @@ def test_several_inner_steps_play_again_before_each():
     assert np.abs(flat(values(made.policy.trainable_variables)) - flat(params)).max() > 0
 
 
+@pytest.mark.slow
 def test_a_stream_is_read_on_and_callbacks_want_more():
     kept = keras.callbacks.EarlyStopping("val_return_after", patience=5)
     at_once, in_two = learner(), learner()
@@ -202,6 +225,7 @@ def test_a_stream_is_read_on_and_callbacks_want_more():
     np.testing.assert_allclose(*(flat(values(m.policy.trainable_variables)) for m in (at_once, in_two)), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_saved_learner_goes_on_where_it_stopped(environment, tmp_path):
     options = {"inner_lr": 0.3, "eval_inner_steps": 2, "discount": 0.9, "surrogate": "naive", "name": "mine"}

@@ -10,6 +10,8 @@ from tests.helpers import ROOT, tiny_settings, tiny_splits
 from tfmeta.app import pretrained, runs
 from tfmeta.app.presets import PRESETS
 from tfmeta.app.regression.presets import REGRESSION
+from tfmeta.app.trials.presets import TRIALS
+from tfmeta.evaluation import evaluate_agent
 
 
 @pytest.fixture
@@ -69,10 +71,15 @@ def test_a_large_file_is_not_written(exported, monkeypatch, tmp_path):
     assert list((tmp_path / "more").iterdir()) == []
 
 
-CURVES = [name for name in pretrained.pretrained_names() if "tasks" in pretrained.pretrained_card(name).row["settings"]]
+def learned(field):
+    """Pretrained learners whose settings have this field: "tasks" for curves, "environment" for agents."""
+    return [name for name in pretrained.pretrained_names() if field in pretrained.pretrained_card(name).row["settings"]]
 
 
-@pytest.mark.parametrize("name", [name for name in pretrained.pretrained_names() if name not in CURVES])
+CURVES, AGENTS = learned("tasks"), learned("environment")
+
+
+@pytest.mark.parametrize("name", [name for name in pretrained.pretrained_names() if name not in CURVES + AGENTS])
 def test_the_packages_own_weights_are_whole_and_named_after_presets(name):
     card = pretrained.pretrained_card(name)
     wanted = PRESETS[name].settings
@@ -104,6 +111,17 @@ def test_learners_of_curves_are_whole_and_score_what_their_card_says(name):
     assert abs(few.loss - last["loss"]) < 4 * few.interval
 
 
+@pytest.mark.parametrize("name", AGENTS)
+def test_agents_are_whole_and_earn_what_their_card_says(name):
+    card = pretrained.pretrained_card(name)
+    assert card.settings == TRIALS[name].settings
+    assert len(card.log) == card.settings.epochs
+    score = card.row["scores"][0]
+    few = evaluate_agent(tfmeta.load_pretrained(name), trials=400, seed=score["seed"] + 1)
+    assert abs(few.reward - score["reward"]) < 4 * few.standard_error
+    assert few.n_episodes == score["n_episodes"]
+
+
 def test_a_learner_of_curves_is_not_for_the_command_line():
     from typer.testing import CliRunner
 
@@ -113,8 +131,9 @@ def test_a_learner_of_curves_is_not_for_the_command_line():
     for command in (["evaluate", CURVES[0]], ["plot", CURVES[0], "--out", "pictures"]):
         result = CliRunner().invoke(cli.app, command)
         assert result.exit_code == 2
-        assert f"{CURVES[0]} takes curves and is used in Python, tfmeta.load_pretrained" in result.output.replace(
-            "\n", " "
+        assert (
+            f"{CURVES[0]} takes curves or plays trials and is used in Python, tfmeta.load_pretrained"
+            in result.output.replace("\n", " ")
         )
 
 

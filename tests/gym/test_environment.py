@@ -141,6 +141,33 @@ def test_arriving_is_an_end_and_running_out_of_time_a_truncation():
     assert ends[-1] == (True, False), "it arrives with the last step"
 
 
+class Named(Walk):
+    """Its tasks are dictionaries."""
+
+    def sample_tasks(self, n_tasks, key):
+        return {"goal": super().sample_tasks(n_tasks, key), "push": tf.zeros([n_tasks, 2])}
+
+    def reset(self, tasks, key):
+        return super().reset(tasks["goal"], key)
+
+    def step(self, tasks, state, actions, key):
+        return super().step(tasks["goal"], state, actions, key)
+
+    def terminated(self, tasks, state):
+        return super().terminated(tasks["goal"], state)
+
+
+def test_a_task_with_names_is_given_with_names():
+    env = as_gymnasium(Named(), seed=0)
+    env.reset(options={"task": {"push": [1, 2], "goal": 0.4}})
+    assert env.task["goal"] == np.float32(0.4)
+    np.testing.assert_array_equal(env.task["push"], [1.0, 2.0])
+    assert env.step([0.5])[2:4] == (True, False)
+    for task in ({"goal": 0.4}, {"goal": 0.4, "pull": [1, 2]}, [0.4, [1, 2]], 0.4):
+        with pytest.raises(ValueError, match=r"task must be finite numbers like float32 \[\], float32 \[2\]"):
+            env.reset(options={"task": task})
+
+
 class Endless(Walk):
     """Never says that it is over."""
 

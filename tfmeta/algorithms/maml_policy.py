@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfmeta.core import inner_loop
 from tfmeta.core.forward import Tensors, values
+from tfmeta.core.own_task import as_task
 from tfmeta.core.trajectories import (
     SURROGATES,
     action_log_probs,
@@ -22,7 +23,7 @@ from tfmeta.core.trajectories import (
 )
 from tfmeta.core.trials import Environment, fold_in
 from tfmeta.core.updates import sgd
-from tfmeta.core.validation import check_number, check_sizes, check_steps
+from tfmeta.core.validation import check_number, check_seed, check_sizes, check_steps
 from tfmeta.training import copies, reading
 from tfmeta.training.network_checks import check_network
 from tfmeta.training.parallel import SCALAR, map_tasks
@@ -179,21 +180,26 @@ class MAMLPolicy(Shell):
         """Play in one task and take the inner steps of evaluation.
 
         Args:
-            task: a nest of tensors like one of `environment.sample_tasks`, without the leading axis.
-            seed: of what is played.
+            task: numbers nested like one of `environment.sample_tasks`, without the leading axis.
+            seed: of what is played, a whole number.
 
         Returns:
             A copy of the policy with the adapted weights. The learner is unchanged.
 
+        Raises:
+            ValueError: if the task is not like those of the environment, or the seed is no non-negative whole number.
+
         References:
             Finn et al. (2017), algorithm 3, lines 5 to 7. https://arxiv.org/abs/1703.03400
         """
+        check_seed(seed)
+        task = as_task(self.environment, task)
         params = values(self.policy.trainable_variables)
-        found = tf.function(
-            lambda task: self.adapted(params, task, _key(tf.constant(seed, tf.int64), 2), self.eval_inner_steps).params,
-            autograph=False,
-        )(tf.nest.map_structure(tf.convert_to_tensor, task))
-        return copies.copy_model(self.policy, found, policy_inputs(tf.zeros([1, self.environment.observation_size])))
+        key = _key(tf.constant(seed, tf.int64), 2)
+        graph = tf.function(lambda task: self.adapted(params, task, key, self.eval_inner_steps).params, autograph=False)
+        return copies.copy_model(
+            self.policy, graph(task), policy_inputs(tf.zeros([1, self.environment.observation_size]))
+        )
 
     # -- data --------------------------------------------------------------------------------------------------------
     def fit(self, x=None, *args, **kwargs):

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmeta.core.actions import Box, Discrete
+from tfmeta.core.own_task import as_task
 from tfmeta.core.trials import Environment
 from tfmeta.core.validation import check_seed
 
@@ -123,11 +124,11 @@ class TaskEnv(gymnasium.Env):
             raise ValueError(f"new_task must be True or False. Received: new_task={new!r}")
         if new and "task" in options:
             raise ValueError("options must have either a task or new_task=True. Received: both")
-        given = self._as_tasks(options["task"]) if "task" in options else None
+        given = as_task(self.environment, options["task"]) if "task" in options else None
         super().reset(seed=self._seed if seed is None else seed)
         self._seed = None  # further numbers go on from it
         if given is not None:
-            self._tasks = given
+            self._tasks = tf.nest.map_structure(lambda part: part[None], given)
         elif new or self._tasks is None:
             self._tasks = self._sample_tasks(self._key())
         self._state, observation = self._reset(self._tasks, self._key())
@@ -156,27 +157,3 @@ class TaskEnv(gymnasium.Env):
         if terminated or truncated:
             self._steps = None
         return moment.observation.numpy()[0], float(moment.reward[0]), terminated, truncated, {}
-
-    def _as_tasks(self, task: Any) -> Any:
-        """A task of the user's as a batch of one."""
-        # Of a graph that is never run: a task's structure, shapes and types.
-        like = self._sample_tasks.get_concrete_function(tf.TensorSpec([2], tf.int64)).structured_outputs
-        like = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape[1:], tensor.dtype), like)
-        flat = [task] if isinstance(like, tf.TensorSpec) else list(task) if isinstance(task, tuple | list) else None
-        wanted = tf.nest.flatten(like)
-        try:
-            parts = [np.asarray(part) for part in flat]
-            fits = all(_is_like(part, spec) for part, spec in zip(parts, wanted, strict=True))
-        except (TypeError, ValueError):  # no sequence, of another length, or ragged
-            fits = False
-        if not fits:
-            shapes = [f"{spec.dtype.name} {list(spec.shape)}" for spec in wanted]
-            raise ValueError(f"task must be finite numbers like {', '.join(shapes)}. Received: task={task!r}")
-        found = [tf.constant(part[None], spec.dtype) for part, spec in zip(parts, wanted, strict=True)]
-        return tf.nest.pack_sequence_as(like, found)
-
-
-def _is_like(part: np.ndarray, spec: tf.TensorSpec) -> bool:
-    """Whether an array has the shape and the kind of numbers of a task, all finite; whole numbers pass as others."""
-    kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[spec.dtype.as_numpy_dtype().dtype.kind]
-    return part.shape == tuple(spec.shape) and part.dtype.kind in kinds and bool(np.isfinite(part).all())

@@ -121,8 +121,8 @@ def load_learner(run: Path) -> tuple[TrainSettings, Learner]:
         card = pretrained.pretrained_card(str(run))
         if not card.of_images:
             raise ValueError(
-                f"the learner must take images; {run} takes others and is used in Python, tfmeta.load_pretrained. "
-                f"Received: {run}"
+                f"the learner must take images; {run} takes curves or plays trials and is used in Python, "
+                f"tfmeta.load_pretrained. Received: {run}"
             )
         return card.settings, pretrained.load_pretrained(str(run))
     command.begin_work()
