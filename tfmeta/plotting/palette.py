@@ -38,7 +38,7 @@ METHOD_COLOURS = {
     "ALPaCA": "#228833",
     "ensemble": "#44AA99",
     "PLATIPUS": "#CC6677",
-    "RL^2": "#4477AA",
+    "RL^2": "#222255",
 }
 METHOD_MARKERS = dict(zip(METHOD_COLOURS, "osD^vphXP<>*8dHx+12", strict=True))
 # Names of learners and of presets, for the same methods.

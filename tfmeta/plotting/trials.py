@@ -10,7 +10,7 @@ import numpy as np
 from tfmeta.core.words import counted
 from tfmeta.evaluation.intervals import Z_95
 from tfmeta.evaluation.trials import TrialScore
-from tfmeta.plotting.palette import axes_or_new, colours_of
+from tfmeta.plotting.palette import BEFORE, axes_or_new, colours_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +53,13 @@ def plot_trials(
     n_steps = len(given[0].per_step)
     if isinstance(window, bool) or not isinstance(window, int) or not 1 <= window <= n_steps:
         raise ValueError(f"window must be a whole number from 1 to {n_steps}. Received: window={window!r}")
-    ax = axes_or_new(ax, figsize=(5.0, 3.4))
-    for one, colour in zip(given, colours_of([one.agent for one in given]), strict=True):
+    # The legend of many agents stands beside the axes: within, it would lie on one of them.
+    many = len(given) > 3
+    ax = axes_or_new(ax, figsize=(7.0 if many else 5.0, 3.4))
+    others = [one for one in given if one.agent != "random"]
+    colours = dict(zip([one.agent for one in others], colours_of([one.agent for one in others]), strict=True))
+    for one in given:
+        colour = colours.get(one.agent, BEFORE)
         if quantity == "reward":
             n = n_steps // window * window
             mean = one.per_step[:n].reshape(-1, window).mean(axis=1)
@@ -74,7 +79,8 @@ def plot_trials(
             quantity
         ]
     )
-    ax.legend(frameon=False, fontsize="small")
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if many else {}
+    ax.legend(frameon=False, fontsize="small", **beside)
     interval = " and 95 % interval" if quantity == "reward" else ""
     counts = " and ".join(counted(n, "trial") for n in sorted({one.trials for one in given}))
     ax.set_title(f"mean{interval} over {counts}", fontsize="medium")
