@@ -57,18 +57,4 @@ TRIALS: dict[str, TaskPreset] = {
         "Wang et al. (2016), section 3.1. https://arxiv.org/abs/1611.05763",
         ("the number of arms and what they pay are our own", "PPO and a GRU instead of A2C and an LSTM"),
     ),
-    "rl2-mdps-10": TaskPreset(
-        TrialSettings(
-            environment="mdps",
-            n_episodes=10,
-            meta_batch_size=500,
-            epochs=20,
-            steps_per_epoch=20,
-            learning_rate=1e-3,
-            entropy_weight=0.005,
-            options={"n_epochs": 3, "decay": 0.9},
-        ),
-        "Duan et al. (2016), section 3.2. https://arxiv.org/abs/1611.02779",
-        (*_SMALLER, "400 rounds of 50,000 steps"),
-    ),
 }
