@@ -107,6 +107,7 @@ def arm_shares(agent, means, n_steps=5, n=20_000):
     return np.stack([np.bincount(a, minlength=3) / n for a in trial.actions.numpy().T]), trial.rewards.numpy()
 
 
+@pytest.mark.slow
 def test_with_everything_forgotten_every_pull_is_like_the_first():
     one = spread(learner())
     shares, rewards = arm_shares(forgetful(one.agent()), [0.1, 0.6, 0.9])
@@ -120,6 +121,7 @@ def test_with_everything_forgotten_every_pull_is_like_the_first():
     assert np.abs(partly[1:] - first).max() > 20 * error  # one step of memory is left
 
 
+@pytest.mark.slow
 def test_with_everything_forgotten_the_mean_reward_of_uniform_arms_is_a_half():
     score = evaluate_agent(forgetful(spread(learner()).agent()), ARMS, n_episodes=6, trials=5000)
     assert np.abs(score.per_step - 0.5).max() < 4 * score.per_step_error.max()
@@ -133,6 +135,7 @@ def test_one_arm_pays_its_probability():
     assert np.abs((rewards - drawn.numpy()).mean(axis=0)).max() < 4 * np.sqrt(1 / 6 / 20_000)
 
 
+@pytest.mark.slow
 def test_permuted_arms_give_the_same_distribution_of_rewards_to_a_trained_agent():
     one = learner(n_minibatches=2, units=16)
     one.fit(tasks(n=200), steps_per_epoch=15, verbose=0)
@@ -165,6 +168,7 @@ def test_returns_and_advantages_run_across_the_ends_of_episodes():
     np.testing.assert_allclose(advantages, (slow - slow.mean()) / slow.std(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_vectors_can_be_chosen():
     @dataclasses.dataclass(frozen=True)
     class Target(BernoulliBandits):
@@ -184,6 +188,7 @@ def test_vectors_can_be_chosen():
 
 
 # -- Keras -------------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_training_earns_more_and_reports_it():
     one = learner(BernoulliBandits(2), n_episodes=5, units=16)
     history = one.fit(tasks(BernoulliBandits(2), 200), steps_per_epoch=10, epochs=3, verbose=0).history
@@ -192,6 +197,7 @@ def test_training_earns_more_and_reports_it():
     assert history["entropy"][-1] < history["entropy"][0]
 
 
+@pytest.mark.slow
 def test_a_saved_learner_goes_on_as_if_it_had_not_stopped(tmp_path):
     whole = learner()
     whole.fit(tasks(), steps_per_epoch=3, epochs=4, verbose=0)
@@ -205,6 +211,7 @@ def test_a_saved_learner_goes_on_as_if_it_had_not_stopped(tmp_path):
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.slow
 def test_an_epoch_of_a_round_is_played_anew_and_a_seed_is_one_training():
     first, again, other = learner(), learner(), learner(seed=1)
     for one in (first, again, other):
@@ -213,6 +220,7 @@ def test_an_epoch_of_a_round_is_played_anew_and_a_seed_is_one_training():
     assert (first.get_weights()[0] != other.get_weights()[0]).any()
 
 
+@pytest.mark.slow
 def test_an_lstm_with_two_states_is_a_policy():
     seen, h, c = keras.Input((None, 5)), keras.Input((6,)), keras.Input((6,))
     found, *states = keras.layers.LSTM(6, return_sequences=True, return_state=True, use_cudnn=False)(
@@ -238,6 +246,7 @@ def test_the_weight_of_the_entropy_may_follow_a_schedule(tmp_path):
     assert keras.models.load_model(tmp_path / "one.keras").entropy_weight(5) == 0.5
 
 
+@pytest.mark.slow
 def test_one_meta_batch_and_validation_data():
     one = learner()
     drawn = ARMS.sample_tasks(8, KEY)

@@ -50,6 +50,7 @@ def test_the_command_line_sets_all(ended):
     assert json.loads((folder / "score.json").read_text())[0]["trials"] == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRIALS)
 def test_every_preset_trains_in_small(name, tmp_path):
     settings = dataclasses.replace(TRIALS[name].settings, **SMALL, start=None)
@@ -61,6 +62,7 @@ def test_every_preset_trains_in_small(name, tmp_path):
     assert TRIALS[name].describe(name).startswith(f"{name}\n  settings:   method=rl2, environment=")
 
 
+@pytest.mark.slow
 def test_a_stopped_training_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
     from tfmeta.app import progress
 
@@ -96,6 +98,7 @@ def test_a_training_begins_with_the_weights_of_a_shorter_one(ended):
         tiny(start="x").build()
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_and_drawn(ended, tmp_path):
     folder, _ = ended
     result = run("evaluate", folder, "--trials", 50, "--trial-episodes", 7)
