@@ -105,3 +105,8 @@ def test_lines_of_one_picture_have_colours_of_their_own():
     assert len(set(found)) == 5
     assert len(colours_of([f"method {i}" for i in range(40)])) == 40
     assert colours_of([]) == []
+
+
+def test_lines_without_a_colour_of_their_own_get_different_ones():
+    found = colours_of([f"line {i}" for i in range(12)])
+    assert len(set(found)) == 12

@@ -118,9 +118,8 @@ def colours_of(labels: Sequence[str]) -> list[str]:
     for label in labels:
         own = METHOD_COLOURS.get(method_named(label) or "")
         found.append(None if own in found else own)
-    left = iter(
-        [colour for colour in (*COLOURS, *METHOD_COLOURS.values()) if colour not in found] + [BEFORE] * len(labels)
-    )
+    every = dict.fromkeys((*COLOURS, *METHOD_COLOURS.values()))  # some are in both
+    left = iter([colour for colour in every if colour not in found] + [BEFORE] * len(labels))
     return [colour or next(left) for colour in found]
 
 
