@@ -170,6 +170,7 @@ def run_cell(name, folders, minutes):
     """
     settings = PRESETS[name].settings
     training, epochs = find_training(settings, folders, None if minutes else settings.epochs)
+    rate = None
     if training is None:
         if (folders / name).exists():
             raise SystemExit(f"{folders / name} holds a training with other settings; choose another folder by --runs")
@@ -179,7 +180,9 @@ def run_cell(name, folders, minutes):
             epochs = max(1, round(60 * minutes * rate / settings.steps_per_epoch))
             print(f"{name}: {rate:.1f} steps/s, {epochs} epochs of {settings.steps_per_epoch}", flush=True)
     train(training, folders / training, epochs)
-    return row_of(name, dataclasses.replace(settings, epochs=epochs), folders / training, training)
+    row = row_of(name, dataclasses.replace(settings, epochs=epochs), folders / training, training)
+    # Of this machine, when it was quiet; by it the budget's number of steps was chosen.
+    return row if rate is None else row | {"steps_per_second": round(rate, 2)}
 
 
 def main():

@@ -122,6 +122,15 @@ def test_agents_are_whole_and_earn_what_their_card_says(name):
     assert few.n_episodes == score["n_episodes"]
 
 
+@pytest.mark.parametrize("name", [name for name in AGENTS if name in ("rl2-bandits-10", "rl2-bandits-25")])
+def test_no_agent_earns_more_than_the_exact_optimum(name):
+    learner = tfmeta.load_pretrained(name)
+    score = evaluate_agent(learner, trials=5000, seed=7)
+    optimum = {10: 6.65999, 25: 18.19309}[learner.n_episodes]  # by dynamic programming, see bayes_optimal_reward
+    assert score.reward < optimum + 3 * score.standard_error
+    assert score.reward > 0.95 * optimum
+
+
 def test_a_learner_of_curves_is_not_for_the_command_line():
     from typer.testing import CliRunner
 

@@ -100,6 +100,15 @@ def test_rewards_that_are_not_finite_are_refused(reward):
         play(counting(), Corridor(reward), tasks, 3, KEY)
 
 
+@pytest.mark.parametrize("arm", [-1, 3])
+def test_actions_that_there_are_not_are_refused(arm):
+    outside = Agent(lambda n: (), lambda m, seen, k: (tf.fill([tf.shape(seen)[0]], arm), m), lambda m, *_: m)
+    tasks = Corridor().sample_tasks(2, KEY)
+    for run in (play, tf.function(play, autograph=False)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="actions must be whole numbers from 0 to 2"):
+            run(outside, Corridor(), tasks, 3, KEY)
+
+
 @pytest.mark.parametrize("n_steps", [0, -1, 2.0, None, True])
 def test_a_trial_has_steps(n_steps):
     with pytest.raises(ValueError, match="n_steps must be a whole number of at least 1"):

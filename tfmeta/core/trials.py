@@ -157,7 +157,7 @@ def play(
 
     Raises:
         ValueError: if `n_steps` is not positive.
-        tf.errors.InvalidArgumentError: if a reward is not finite.
+        tf.errors.InvalidArgumentError: if a reward is not finite, or an agent chooses an action that there is not.
 
     References:
         Duan et al. (2016), figure 1. https://arxiv.org/abs/1611.02779
@@ -177,6 +177,7 @@ def play(
     def one_step(t, memory, state, observation, written):
         chosen, answered, begun = (fold_in(key, 3 * t + i) for i in (1, 2, 3))
         actions, memory = agent.act(memory, observation, chosen)
+        actions = _known(actions, spaces)
         moment = environment.step(tasks, state, actions, answered)
         reward = tf.debugging.check_numerics(moment.reward, "rewards must be finite")
         written = write(written, t, (actions, reward, moment.done, keep(memory)))
@@ -204,6 +205,19 @@ def play(
         maximum_iterations=n_steps,
     )
     return Trial(*tf.nest.map_structure(lambda array: _trials_first(array.stack()), written))
+
+
+def _known(actions: tf.Tensor, spaces: Discrete | Box) -> tf.Tensor:
+    """The actions themselves; an environment would take one that there is not for another."""
+    if not isinstance(spaces, Discrete):
+        return actions
+    there = tf.debugging.assert_equal(
+        tf.logical_and(actions >= 0, actions < spaces.n),
+        True,
+        f"actions must be whole numbers from 0 to {spaces.n - 1}",
+    )
+    with tf.control_dependencies([there] if there is not None else []):  # there is no operation in eager mode
+        return tf.identity(actions)
 
 
 def tasks_known(tasks: Any) -> int | None:
