@@ -3,7 +3,7 @@ import tensorflow as tf
 from tfmeta import checks
 
 
-def returns(rewards, dones, discount):
+def returns_solution(rewards, dones, discount):
     found, later = [], tf.zeros_like(rewards[:, 0])
     for t in reversed(range(rewards.shape[1])):
         later = rewards[:, t] + discount * later
@@ -11,4 +11,4 @@ def returns(rewards, dones, discount):
     return tf.stack(found[::-1], axis=1)
 
 
-checks.returns(returns)
+checks.returns(returns_solution)
