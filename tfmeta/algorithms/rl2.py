@@ -53,7 +53,7 @@ class RL2(TrialLearner):
         environment: the distribution of tasks.
         n_episodes: episodes in a trial of training.
         discount: gamma.
-        decay: lambda of the advantages.
+        decay: lambda of the advantages. Trials of a hundred steps need one near 1, which looks far ahead.
         clip: of PPO's ratio.
         entropy_weight: what an undecided policy is worth, in standardised advantages for each nat; a number, or a
             schedule of Keras of the optimizer's step. A policy that decides too early never learns to explore.

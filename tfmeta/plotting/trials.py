@@ -27,7 +27,7 @@ def plot_trials(
         scores: of one agent or of several, in the same environment.
         ax: axes to draw on; a new figure by default.
         quantity: `"reward"` of every step with its 95 % interval, `"regret"` summed up to every episode, or
-            `"distinct"`, the share of the actions that were tried until every step.
+            `"distinct"`, the mean number of different actions that were tried until every step.
         window: of rewards, the number of steps that are averaged; 1 for each by itself.
 
     Returns:

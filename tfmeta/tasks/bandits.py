@@ -84,8 +84,9 @@ class InformativeBandits(Bandit):
     """The last arm pays little, and how little tells which of the others is the good one.
 
     One of the first n_arms - 1 arms pays 1, the others of them pay `rest`. The last arm pays `scale` times the good
-    arm's number over their count: less than the others, so that nobody who looks at each arm by itself pulls it twice,
-    or has any use for what it said. Whoever knows the rule pulls it once and then the good arm.
+    arm's number over their count: with the defaults never more than the others, so that nobody who looks at each arm by
+    itself gains by returning to it, or has any use for what it said. Whoever knows the rule pulls it once, and then the
+    good arm.
 
     A task is the good arm's index, int32 `[]`. Rewards are not random.
 
