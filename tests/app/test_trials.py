@@ -161,7 +161,7 @@ def test_an_agent_predicts_no_images(ended):
 @pytest.mark.parametrize(
     "fields",
     [{"n_episodes": 0}, {"learning_rate": -1.0}, {"units": 2.5}, {"seed": -1}, {"options": []}, {"start": 5},
-     {"environment": "mazes"}, {"method": "a2c"}, {"entropy_weight": 0.0}],
+     {"environment": "mazes"}, {"method": "a2c"}, {"entropy_weight": -0.1}],
 )  # fmt: skip
 def test_bad_settings(fields):
     with pytest.raises(ValueError, match="Received: "):

@@ -24,16 +24,15 @@ from tfmeta.core.trajectories import (
 from tfmeta.core.trials import Environment, fold_in
 from tfmeta.core.updates import sgd
 from tfmeta.core.validation import check_number, check_seed, check_sizes, check_steps
-from tfmeta.training import copies, reading
+from tfmeta.training import copies
 from tfmeta.training.network_checks import check_network
 from tfmeta.training.parallel import SCALAR, map_tasks
 from tfmeta.training.randomness import task_keys
-from tfmeta.training.shell import Shell
-from tfmeta.training.trial_checks import as_task_dataset
+from tfmeta.training.trial_learner import TrialLearner
 
 
 @keras.saving.register_keras_serializable("tfmeta")
-class MAMLPolicy(Shell):
+class MAMLPolicy(TrialLearner):
     """Learns a policy from which a few episodes and a policy-gradient step solve a new task.
 
     `fit` and `evaluate` take meta-batches of tasks, as `task_stream(environment, ...)` draws them, and report the mean
@@ -85,8 +84,6 @@ class MAMLPolicy(Shell):
         name: str | None = None,
     ):
         check_network(policy, "policy")
-        if not isinstance(environment, Environment):
-            raise TypeError(f"environment must be an Environment. Received: environment={environment!r}")
         check_number("inner_lr", inner_lr)
         check_number("discount", discount)
         if discount > 1:
@@ -96,20 +93,12 @@ class MAMLPolicy(Shell):
         check_sizes(n_trajectories=n_trajectories)
         if surrogate not in SURROGATES:
             raise ValueError(f"surrogate must be one of {', '.join(SURROGATES)}. Received: surrogate={surrogate!r}")
+        super().__init__(policy, environment, name=name)
         _check_policy(policy, environment)
-        super().__init__([policy], name=name)
-        self.policy, self.environment = policy, environment
         self.inner_lr, self.n_trajectories, self.discount = float(inner_lr), int(n_trajectories), float(discount)
         self.inner_steps, self.eval_inner_steps = int(inner_steps), int(eval_inner_steps)
         self.surrogate = surrogate
         self.track("loss", "return_before", "return_after")
-
-    undecayed_groups = ()
-    sizes_depend_on_data = False
-
-    def parameter_groups(self):
-        """The policy's weights."""
-        return {"policy": self.policy.trainable_variables}
 
     # -- one task --------------------------------------------------------------------------------------------------
     def played(self, params: Tensors, task: Any, key: tf.Tensor, surrogate: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -200,26 +189,6 @@ class MAMLPolicy(Shell):
         return copies.copy_model(
             self.policy, graph(task), policy_inputs(tf.zeros([1, self.environment.observation_size]))
         )
-
-    # -- data --------------------------------------------------------------------------------------------------------
-    def fit(self, x=None, *args, **kwargs):
-        """Keras's `fit` on a dataset of meta-batches of tasks; an endless stream is read on by later calls."""
-        given = reading.fit_arguments(x, args, kwargs)
-        x = as_task_dataset(x, self.environment, "x")
-        reading.set_modes(given.get("callbacks"), list(self._trackers))
-        reading.check_end(x, "x", "steps_per_epoch", given.get("steps_per_epoch"))
-        if (validation := given.get("validation_data")) is not None:
-            given["validation_data"] = as_task_dataset(validation, self.environment, "validation_data")
-            reading.check_end(validation, "validation_data", "validation_steps", given.get("validation_steps"))
-        with self._readings.further(self, x) as rest:
-            return super().fit(rest, **given)
-
-    def evaluate(self, x=None, *args, **kwargs):
-        """Keras's `evaluate` on meta-batches of tasks: the returns before and after adaptation."""
-        if not kwargs.get("_use_cached_eval_dataset"):  # which is the validation of `fit`, checked there
-            x = as_task_dataset(x, self.environment, "x")
-            reading.check_end(x, "x", "steps", kwargs.get("steps"))
-        return super().evaluate(x, *args, **kwargs)
 
 
 def _key(number: tf.Tensor, use: int) -> tf.Tensor:

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from tfmeta.core.policy_gradients import clipped_surrogate, discounted_returns, generalised_advantages
-from tfmeta.core.trials import Agent
-from tfmeta.core.validation import check_flags, check_fraction, check_number, check_sizes
+from tfmeta.core.trials import Agent, Trial, play
+from tfmeta.core.validation import check_flags, check_fraction, check_number, check_seed, check_sizes
 from tfmeta.training.randomness import batches_seen
 from tfmeta.training.trial_checks import check_policy, check_tasks
 from tfmeta.training.trial_learner import TrialLearner
@@ -86,14 +86,18 @@ class RL2(TrialLearner):
         if not isinstance(entropy_weight, keras.optimizers.schedules.LearningRateSchedule):
             check_number("entropy_weight", entropy_weight)
         check_number("value_weight", value_weight)
-        super().__init__(policy, environment, n_episodes=n_episodes, seed=seed, name=name)
+        check_sizes(n_episodes=n_episodes)
+        check_seed(seed)
+        super().__init__(policy, environment, name=name)
         check_policy(policy, environment)
+        self.n_episodes, self.seed = n_episodes, seed
         self.discount, self.decay, self.clip = discount, decay, clip
         self.entropy_weight, self.value_weight = entropy_weight, value_weight
         self.n_epochs, self.n_minibatches = n_epochs, n_minibatches
-        self.track("entropy", "value_loss")
+        self.track("reward", "entropy", "value_loss")
 
     label = property(lambda self: self._given_name or "RL^2", doc="The user's name for it, or the method's.")
+    n_steps = property(lambda self: self.n_episodes * self.environment.episode_length, doc="Steps of a trial.")
     updates_per_batch = property(lambda self: self.n_epochs * self.n_minibatches, doc="Optimizer steps a round.")
 
     @property
@@ -144,6 +148,17 @@ class RL2(TrialLearner):
             return memory._replace(before=tf.concat(told, axis=-1))
 
         return Agent(begin, act, learn, self.label)
+
+    def play(self, tasks, key, keep=lambda memory: ()) -> Trial:
+        """Play a trial of training's length in each task; arguments as of `tfmeta.core.trials.play`."""
+        return play(self.agent(), self.environment, tasks, self.n_steps, key, keep=keep)
+
+    def test_step(self, data) -> dict[str, tf.Tensor]:
+        """What Keras calls for every meta-batch of `evaluate`: play, and report the mean sum of rewards."""
+        check_tasks(data, self.environment)
+        played = tf.cast(self._trackers["reward"].count, tf.int64)  # so that no two meta-batches have the same chance
+        trial = self.play(data, tf.stack([tf.constant(-1 - self.seed, tf.int64), played]))
+        return self.report({"reward": tf.reduce_sum(trial.rewards, axis=1)})
 
     # -- learning ------------------------------------------------------------------------------------------------------
     def targets_of(self, rewards, values) -> tuple[tf.Tensor, tf.Tensor]:

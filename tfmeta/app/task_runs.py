@@ -15,9 +15,11 @@ from __future__ import annotations
 import abc
 import dataclasses
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tfmeta.app.nearest import did_you_mean
 from tfmeta.machine import files
 
 if TYPE_CHECKING:  # imported when there is work to do, see tfmeta/machine/command.py
@@ -35,6 +37,38 @@ class TaskSettings(abc.ABC):
     epochs: int
     steps_per_epoch: int
     seed: int
+
+    def check_fields(self, names: dict[str, Collection[str]], may_be_zero: Collection[str]) -> None:
+        """Refuse values out of range, by the fields' types: names, whole numbers, positive numbers, dictionaries.
+
+        Args:
+            names: for fields that are names, those that there are.
+            may_be_zero: fields of numbers that may be 0.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name, known in names.items():
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}.{did_you_mean(str(value), known)} "
+                    f"Received: {name}={value!r}"
+                )
+        for field in dataclasses.fields(self):
+            value, zero = getattr(self, field.name), field.name in may_be_zero
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if field.type == "int" and not (whole and value >= (0 if zero else 1)):
+                least = 0 if zero else 1
+                raise ValueError(
+                    f"{field.name} must be a whole number of at least {least}. Received: {field.name}={value!r}"
+                )
+            number = (whole or isinstance(value, float)) and 0 <= value < float("inf")
+            optional = field.type == "float | None" and value is None
+            if field.type in ("float", "float | None") and not optional and not (number and (zero or value > 0)):
+                wanted = "a number of at least 0" if zero else "a positive number"
+                raise ValueError(f"{field.name} must be {wanted}. Received: {field.name}={value!r}")
+            if field.type == "dict[str, Any]" and not isinstance(value, dict):
+                raise ValueError(f"{field.name} must be a dictionary. Received: {field.name}={value!r}")
 
     steps = property(lambda self: self.epochs * self.steps_per_epoch, doc="Meta-batches in all.")
 

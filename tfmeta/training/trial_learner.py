@@ -1,76 +1,45 @@
-"""The Keras shell of learners that play trials: datasets of tasks in, rewards out."""
+"""The Keras shell of learners that play: datasets of an environment's tasks in, rewards out."""
 
 from __future__ import annotations
 
 import abc
 
-import tensorflow as tf
-
-from tfmeta.core.trials import Agent, Environment, Trial, play
-from tfmeta.core.validation import check_seed, check_sizes
+from tfmeta.core.trials import Environment
 from tfmeta.training import reading
 from tfmeta.training.shell import Shell
-from tfmeta.training.trial_checks import as_task_dataset, check_tasks
+from tfmeta.training.trial_checks import as_task_dataset
 
 
 class TrialLearner(Shell, abc.ABC):
-    """A Keras model that learns by playing trials in the tasks of an environment. Abstract; the learners are final.
+    """A Keras model that learns by playing in the tasks of an environment. Abstract; the learners are final.
 
     `fit` and `evaluate` take a dataset of meta-batches of tasks, such as `tfmeta.tasks.task_stream` makes, or one
-    meta-batch. They report `reward`, the mean of the trials' sums of rewards.
+    meta-batch.
 
     Args:
         policy: the Keras model that is learned.
         environment: the distribution of tasks.
-        n_episodes: episodes in a trial.
-        seed: of the play, with the optimizer's step: a run that is resumed goes on as if it had not stopped.
         name: Keras name.
 
     Raises:
         TypeError: if the environment is none.
-        ValueError: if a number is out of range.
 
     References:
         Duan et al. (2016), section 2.2. https://arxiv.org/abs/1611.02779
     """
 
-    def __init__(self, policy, environment, *, n_episodes, seed=0, name: str | None = None):
+    def __init__(self, policy, environment, *, name: str | None = None):
         if not isinstance(environment, Environment):
             raise TypeError(f"environment must be an Environment. Received: environment={environment!r}")
-        check_sizes(n_episodes=n_episodes)
-        check_seed(seed)
         super().__init__([policy], name=name)
         self.policy, self.environment = policy, environment
-        self.n_episodes, self.seed = n_episodes, seed
-        self.track("reward")
 
-    n_steps = property(lambda self: self.n_episodes * self.environment.episode_length, doc="Steps of a trial.")
     sizes_depend_on_data = False
     undecayed_groups = ()
-
-    @property
-    @abc.abstractmethod
-    def label(self) -> str:
-        """The user's name for it, or the method's."""
-
-    @abc.abstractmethod
-    def agent(self) -> Agent:
-        """The agent as it is now, to play with."""
 
     def parameter_groups(self):
         """The policy's weights."""
         return {"policy": self.policy.trainable_variables}
-
-    def play(self, tasks, key, keep=lambda memory: ()) -> Trial:
-        """Play a trial of training's length in each task; arguments as of `tfmeta.core.trials.play`."""
-        return play(self.agent(), self.environment, tasks, self.n_steps, key, keep=keep)
-
-    def test_step(self, data) -> dict[str, tf.Tensor]:
-        """What Keras calls for every meta-batch of `evaluate`: play, and report the mean sum of rewards."""
-        check_tasks(data, self.environment)
-        played = tf.cast(self._trackers["reward"].count, tf.int64)  # so that no two meta-batches have the same chance
-        trial = self.play(data, tf.stack([tf.constant(-1 - self.seed, tf.int64), played]))
-        return self.report({"reward": tf.reduce_sum(trial.rewards, axis=1)})
 
     def fit(self, x=None, *args, **kwargs):
         """Keras's `fit` on a dataset of meta-batches of tasks, checked before the first step.
@@ -88,7 +57,7 @@ class TrialLearner(Shell, abc.ABC):
             return super().fit(rest, **given)
 
     def evaluate(self, x=None, *args, **kwargs):
-        """Keras's `evaluate`. `tfmeta.evaluation.evaluate_agent` adds standard errors."""
+        """Keras's `evaluate`. Of `RL2`, `tfmeta.evaluation.evaluate_agent` adds standard errors."""
         if not kwargs.get("_use_cached_eval_dataset"):  # which is the validation of `fit`, checked there
             x = as_task_dataset(x, self.environment, "x")
             reading.check_end(x, "x", "steps", kwargs.get("steps"))

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tfmeta.app.nearest import did_you_mean
 from tfmeta.app.task_runs import TaskSettings
 
 if TYPE_CHECKING:  # imported when there is work to do, see tfmeta/machine/command.py
@@ -130,28 +129,10 @@ class RegressionSettings(TaskSettings):
     options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        for name, known in (("method", METHODS), ("tasks", TASKS)):
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(known)}.{did_you_mean(str(value), known)} "
-                    f"Received: {name}={value!r}"
-                )
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = 0 if field.name in ("seed", "inner_steps", "eval_inner_steps") else 1
-            if field.type == "int" and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise ValueError(
-                    f"{field.name} must be a whole number of at least {least}. Received: {field.name}={value!r}"
-                )
-            if (field.type == "float" or (field.type == "float | None" and value is not None)) and (
-                isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf")
-            ):
-                raise ValueError(f"{field.name} must be a positive number. Received: {field.name}={value!r}")
+        self.check_fields({"method": METHODS, "tasks": TASKS}, may_be_zero=("seed", "inner_steps", "eval_inner_steps"))
         widths = self.hidden
         if not isinstance(widths, list | tuple) or any(type(width) is not int or width < 1 for width in widths):
             raise ValueError(f"hidden must be widths of layers, each at least 1. Received: hidden={widths!r}")
-        if not isinstance(self.options, dict):
-            raise ValueError(f"options must be a dictionary. Received: options={self.options!r}")
         object.__setattr__(self, "hidden", tuple(widths))
 
     @property

@@ -90,24 +90,7 @@ class TrialSettings(TaskSettings):
     options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        for name, known in (("method", METHODS), ("environment", ENVIRONMENTS)):
-            if (value := getattr(self, name)) not in known:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(known)}.{did_you_mean(str(value), known)} "
-                    f"Received: {name}={value!r}"
-                )
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = 0 if field.name == "seed" else 1
-            if field.type == "int" and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise ValueError(
-                    f"{field.name} must be a whole number of at least {least}. Received: {field.name}={value!r}"
-                )
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if field.type == "float" and not (number and 0 < value < float("inf")):
-                raise ValueError(f"{field.name} must be a positive number. Received: {field.name}={value!r}")
-            if field.type == "dict[str, Any]" and not isinstance(value, dict):
-                raise ValueError(f"{field.name} must be a dictionary. Received: {field.name}={value!r}")
+        self.check_fields({"method": METHODS, "environment": ENVIRONMENTS}, may_be_zero=("seed", "entropy_weight"))
         if self.start is not None and not isinstance(self.start, str):
             raise ValueError(f"start must be a name or a folder. Received: start={self.start!r}")
 
